@@ -1,0 +1,263 @@
+"""The values everything else speaks in: frozen, no behaviour beyond their own consistency.
+
+Times are aware UTC datetimes with whole milliseconds (`ports.Clock.wall`); durations are seconds.
+The words are those of PRODUCT section 1.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from monitor.core.expectations import Expectations
+    from monitor.core.quantities import Duration
+
+
+class Status(enum.StrEnum):
+    """What one probe found."""
+
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class State(enum.StrEnum):
+    """What an endpoint is, after thresholds. UNKNOWN is only ever shown, never a state underneath."""
+
+    PENDING = "pending"
+    UP = "up"
+    DEGRADED = "degraded"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Code(enum.StrEnum):
+    """Why an observation is what it is."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    PROTOCOL = "protocol"
+    EXPECTATION = "expectation"
+    LIMIT = "limit"
+    POLICY = "policy"
+    CRASH = "crash"
+    INTERNAL = "internal"
+
+    @property
+    def status(self) -> Status:
+        """The status a failure with this code gives: the monitor's own trouble is never `down`."""
+        match self:
+            case Code.OK:
+                return Status.UP
+            case Code.CRASH | Code.INTERNAL:
+                return Status.UNKNOWN
+            case _:
+                return Status.DOWN
+
+
+@attrs.frozen
+class Reason:
+    """A code for machines, a phase, and one sentence for a person."""
+
+    code: Code
+    phase: str | None = None
+    message: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The object PRODUCT section 2 shows."""
+        return {"code": str(self.code), "phase": self.phase, "message": self.message}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote."""
+        return cls(Code(data["code"]), data["phase"], data["message"])
+
+
+OK = Reason(Code.OK)
+
+
+@attrs.frozen
+class Verdict:
+    """What a check answers: a status with its reason. Use the constructors below."""
+
+    status: Status
+    reason: Reason = OK
+
+    @classmethod
+    def up(cls) -> Verdict:
+        """All is well."""
+        return _UP
+
+    @classmethod
+    def degraded(cls, message: str, *, code: Code = Code.EXPECTATION, phase: str | None = None) -> Self:
+        """It works, but not as well as it should; *message* says what was expected and what came."""
+        return cls(Status.DEGRADED, Reason(code, phase, message))
+
+    @classmethod
+    def down(cls, message: str, *, code: Code = Code.EXPECTATION, phase: str | None = None) -> Self:
+        """It does not work; *message* says what was expected and what came."""
+        return cls(Status.DOWN, Reason(code, phase, message))
+
+    @classmethod
+    def unknown(cls, message: str, *, code: Code = Code.INTERNAL, phase: str | None = None) -> Self:
+        """The monitor could not tell, through no fault of the endpoint's."""
+        return cls(Status.UNKNOWN, Reason(code, phase, message))
+
+
+_UP = Verdict(Status.UP)
+
+
+@attrs.frozen(kw_only=True)
+class Observation:
+    """What one probe of one endpoint found.
+
+    *phases* are seconds by name, in the order they were entered. *facts* are the ones worth keeping, as
+    JSON values (durations in seconds), bounded in size.
+    """
+
+    endpoint: str
+    status: Status
+    reason: Reason
+    started_at: datetime
+    duration: float
+    phases: Mapping[str, float] = attrs.field(factory=dict)
+    facts: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+class Checkable(Protocol):
+    """What core needs of a check; `monitor.plugin.Check` is the real thing."""
+
+    @property
+    def target(self) -> str:
+        """The thing looked at, for people."""
+
+
+@attrs.frozen(kw_only=True)
+class Thresholds:
+    """How many consecutive observations it takes, and how old a streak may grow between two."""
+
+    failure: int
+    success: int
+    stale_after: float  # seconds; 3 × (interval + timeout)
+
+
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """One configured thing to watch. Two that compare equal need no restart on reload."""
+
+    name: str
+    kind: str  # of the check: `http`
+    check: Checkable
+    target: str  # masked: safe to show
+    interval: Duration
+    timeout: Duration
+    retry_interval: Duration
+    failure_threshold: int
+    success_threshold: int
+    expect: Expectations
+    degraded: Expectations
+    group: str | None = None
+    enabled: bool = True
+    sinks: tuple[str, ...] = ()  # names, defaults already applied
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    public: bool = False
+    description: str | None = None
+    runbook: str | None = None
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """For `health.advance`."""
+        return Thresholds(
+            failure=self.failure_threshold,
+            success=self.success_threshold,
+            stale_after=3 * (self.interval + self.timeout),
+        )
+
+
+class Outcome(enum.StrEnum):
+    """What became of a transition: alerted, or why not. More reasons come with the policies."""
+
+    ALERTED = "alerted"
+    POLICY = "policy"
+
+
+@attrs.frozen(kw_only=True)
+class Incident:
+    """An outage: from the first failing probe to the first of the good ones that confirmed the return."""
+
+    id: str
+    endpoint: str
+    started_at: datetime
+    reason: Reason  # the one it began with
+    owed: tuple[str, ...] = ()  # sinks that were sent its `firing`
+    resolved_at: datetime | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Transition:
+    """A change of an endpoint's state. *id* is given by the store; *after* is None when the endpoint left."""
+
+    endpoint: str
+    before: State
+    after: State | None
+    at: datetime
+    reason: Reason
+    incident: str | None
+    outcome: Outcome
+    id: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The API's object (PRODUCT section 5)."""
+        return {
+            "id": self.id,
+            "endpoint": self.endpoint,
+            "from": str(self.before),
+            "to": None if self.after is None else str(self.after),
+            "at": timestamp(self.at),
+            "reason": self.reason.to_json(),
+            "incident": self.incident,
+            "alert": str(self.outcome),
+        }
+
+
+@attrs.frozen(kw_only=True)
+class Alert:
+    """A message, frozen: *body* is what every `standard` try sends, byte for byte."""
+
+    id: str
+    type: str  # `alert.firing`
+    endpoint: str | None
+    created_at: datetime
+    body: bytes
+    sinks: tuple[str, ...]  # one delivery each
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """One alert to one sink: a row in the outbox. Those of one sink and endpoint go in order of *id*."""
+
+    id: int
+    alert: str  # its id, the same at every try
+    type: str
+    endpoint: str | None
+    sink: str
+    body: bytes
+    created_at: datetime
+    attempts: int = 0  # tries made so far
+    first_try_at: datetime | None = None
+    digest: str | None = None
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds: `2026-11-22T15:00:00.123Z`."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,0 +1,28 @@
+"""What makes a run non-deterministic, as interfaces: the real ones are in `monitor.system`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Clock(Protocol):
+    """Two clocks that are never mixed."""
+
+    def monotonic(self) -> float:
+        """Seconds on the clock of the event loop: for intervals and durations."""
+
+    def wall(self) -> datetime:
+        """Now, aware UTC, cut to whole milliseconds: for records. May jump either way."""
+
+
+class Rand(Protocol):
+    """Chance."""
+
+    def id(self) -> str:
+        """A fresh identifier, unique for ever."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """A float between *low* and *high*."""

@@ -1,0 +1,112 @@
+"""Quantities with units, as they stand in a config: durations and sizes."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Self
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+
+_BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
+_SIZE = re.compile(r"(\d+) ?([A-Za-z]*)")
+
+
+class Duration(float):
+    """A length of time: a float of seconds that prints with units."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `"250ms"`, `"5s"`, `"1m30s"`, `"7d"`; anything else, and zero, raises ValueError."""
+        expected = 'expected a duration such as "5s"'
+        if not isinstance(text, str) or not _DURATION.fullmatch(text):
+            raise ValueError(f"{expected}, got {shown(text)}")
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+        if not 0 < seconds < 100 * 365 * 86400:
+            raise ValueError(f"{expected} above zero and below 100 years, got {shown(text)}")
+        return cls(round(seconds, 6))
+
+    def __str__(self) -> str:
+        """`1m30s`, `250ms`, `0.4ms`: reads back as the same duration."""
+        rest, parts = round(float(self), 6), []
+        for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+            whole, rest = divmod(rest, size)
+            if whole:
+                parts.append(f"{whole:.0f}{unit}")
+        rest = round(rest, 6)
+        if rest and rest < 1 and not parts:
+            parts.append(f"{round(rest * 1000, 3):g}ms")
+        elif rest or not parts:
+            parts.append(f"{rest:g}s")
+        return "".join(parts)
+
+    __repr__ = __str__
+
+
+class ByteSize(int):
+    """A number of bytes that prints with units."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Read `1048576`, `"1MiB"`, `"64 KiB"`; anything else, and zero, raises ValueError."""
+        expected = 'expected a size in bytes or such as "1MiB"'
+        match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+        if type(value) is int:
+            size = value
+        elif match and match[2] in _BYTES:
+            size = int(match[1]) * _BYTES[match[2]]
+        else:
+            raise ValueError(f"{expected}, got {shown(value)}")
+        if not 0 < size < 2**40:
+            raise ValueError(f"{expected} above zero and below 1 TiB, got {shown(value)}")
+        return cls(size)
+
+    def __str__(self) -> str:
+        """`1MiB`, `1500B`."""
+        for unit in ("GiB", "MiB", "KiB"):
+            if self >= _BYTES[unit] and self % _BYTES[unit] == 0:
+                return f"{int(self) // _BYTES[unit]}{unit}"
+        return f"{int(self)}B"
+
+    __repr__ = __str__
+
+
+def seconds_text(seconds: float) -> str:
+    """A span for people: `250 ms`, `5 s`, `3 min 10 s`, `2 h 5 min`, `14 days`."""
+    if seconds < 0 or math.isnan(seconds):
+        return "0 s"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    if seconds < 3600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    if seconds < 2 * 86400:
+        hours, rest = divmod(round(seconds / 60), 60)
+        return f"{hours} h {rest} min" if rest else f"{hours} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def shown(value: object) -> str:
+    """*value* as a user wrote it in TOML, shortened: `"5s"`, `5`, `true`, `a table`, `an array`."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            text = value if len(value) <= 60 else value[:57] + "…"
+            return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        case dict():
+            return "a table"
+        case list() | tuple():
+            return "an array"
+        case int() | float():
+            return repr(value)[:60]
+        case _:
+            return str(value)[:60]
