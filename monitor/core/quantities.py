@@ -77,6 +77,12 @@ class ByteSize(int):
     __repr__ = __str__
 
 
+class Expression(str):
+    """A CEL expression as it stands in a config: `$` is literal in it."""
+
+    __slots__ = ()
+
+
 def seconds_text(seconds: float) -> str:
     """A span for people: `250 ms`, `5 s`, `3 min 10 s`, `2 h 5 min`, `14 days`."""
     if seconds < 0 or math.isnan(seconds):

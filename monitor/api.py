@@ -1,0 +1,42 @@
+"""The public plugin API: everything a check or a sink may import from us, and nothing else.
+
+    from monitor.api import Check, Probe, Verdict, check_option
+
+A check is an attrs class derived from `Check`: its fields are the config keys, its `probe` looks once and answers
+with a `Verdict`. See docs/plugins.md.
+"""
+
+from monitor.core.errors import DeliveryError, ProbeError, describe
+from monitor.core.expectations import Expectations, ExpectationError, compile_all
+from monitor.core.facts import Fact
+from monitor.core.model import Code, Reason, Status, Verdict
+from monitor.core.quantities import ByteSize, Duration, Expression, seconds_text, shown
+from monitor.net import TLS, Stream
+from monitor.plugin import Check, Message, OptionError, Probe, Sink, check_option
+
+__all__ = [
+    "TLS",
+    "ByteSize",
+    "Check",
+    "Code",
+    "DeliveryError",
+    "Duration",
+    "ExpectationError",
+    "Expectations",
+    "Expression",
+    "Fact",
+    "Message",
+    "OptionError",
+    "Probe",
+    "ProbeError",
+    "Reason",
+    "Sink",
+    "Status",
+    "Stream",
+    "Verdict",
+    "check_option",
+    "compile_all",
+    "describe",
+    "seconds_text",
+    "shown",
+]

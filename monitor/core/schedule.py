@@ -1,0 +1,57 @@
+"""When to probe: a fixed grid per endpoint, spread over the interval by a hash of its name.
+
+Times are seconds on the monotonic clock. A slot that has passed is skipped and counted, never made up for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import attrs
+
+LONGEST_FIRST_WAIT = 15.0  # seconds: nobody waits longer than this for the first result
+
+
+@attrs.frozen(kw_only=True)
+class Grid:
+    """The slots `anchor + k × interval`."""
+
+    anchor: float
+    interval: float
+
+    def after(self, moment: float) -> float:
+        """Return the first slot later than *moment*."""
+        # Rounding may put a slot on the wrong side of *moment*; nobody may be woken twice for one slot.
+        slot = self.anchor + (math.floor((moment - self.anchor) / self.interval) + 1) * self.interval
+        return slot if slot > moment else slot + self.interval
+
+    def between(self, begin: float, end: float) -> int:
+        """How many slots lie after *begin* and up to *end*."""
+        return max(0, math.floor((end - self.anchor) / self.interval) - math.floor((begin - self.anchor) / self.interval))
+
+
+def spread(name: str) -> float:
+    """A fraction in [0, 1) that is the same for *name* in every run and on every machine."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
+
+
+def grid_for(name: str, interval: float, now: float) -> Grid:
+    """The grid of an endpoint whose checker starts at *now*."""
+    return Grid(anchor=now + spread(name) * interval, interval=interval)
+
+
+def first_probe(name: str, interval: float, now: float) -> float:
+    """When to probe for the first time: spread out, but soon even where the interval is long."""
+    return now + spread(name) * min(interval, LONGEST_FIRST_WAIT)
+
+
+def next_probe(grid: Grid, *, started: float, now: float, retry_interval: float | None) -> float:
+    """When to probe again after a probe that started at *started* and ended at *now*.
+
+    *retry_interval* is given while a change is unconfirmed; it never lengthens the interval.
+    """
+    regular = grid.after(now)
+    if retry_interval is None:
+        return regular
+    return min(regular, Grid(anchor=started, interval=retry_interval).after(now))

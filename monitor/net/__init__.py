@@ -1,0 +1,76 @@
+"""The one seam to the outside: everything that opens a socket goes through a `Net`.
+
+`Net` is an interface: `SocketNet` (monitor.net.sockets) is the real one, tests and the simulation bring their own.
+Whatever goes wrong is a `ProbeError` with a finished reason; own trouble (no descriptors, no DNS worker) has a
+code that makes it `unknown`, never `down`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+    from datetime import datetime
+    from pathlib import Path
+
+    Vet = Callable[[str], None]
+    """Asked about an IP address before it is connected to; raises ProbeError to refuse it."""
+
+
+@attrs.frozen(kw_only=True)
+class TLS:
+    """How to speak TLS; one SSLContext is made and kept for each distinct value of the first three."""
+
+    verify: bool = True
+    ca_file: Path | None = None
+    min_tls: Literal["1.2", "1.3"] | None = None
+    server_name: str | None = None  # default: the host
+
+
+class Trace(Protocol):
+    """Where the net notes what it does: `monitor.plugin.Probe` is one."""
+
+    facts: MutableMapping[str, Any]
+
+    def phase(self, name: str | None) -> None:
+        """Say what begins now."""
+
+    def now(self) -> datetime:
+        """The wall clock, to tell how long a certificate is still good."""
+
+
+class Stream(Protocol):
+    """A connection: compatible with `trio.abc.Stream`, and it knows its peer."""
+
+    ip: str
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of *data*, or raise ProbeError."""
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until `send_all` might not block."""
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive what is there, `b""` at the end of the stream, or raise ProbeError."""
+
+    async def aclose(self) -> None:
+        """Close, at once and without ceremony."""
+
+
+class Net(Protocol):
+    """The way out."""
+
+    async def connect(
+        self,
+        host: str,
+        port: int,
+        *,
+        trace: Trace,
+        tls: TLS | None = None,
+        address: str | None = None,
+        vet: Vet | None = None,
+    ) -> Stream:
+        """Open a fresh connection; see `Probe.connect`."""

@@ -1,0 +1,221 @@
+"""What a plugin sees: the classes to derive from, and what the engine hands to them.
+
+Plugins import these through `monitor.api`. Nothing here imports trio or httpx when it is loaded: `validate`
+loads every check class and must stay cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    import httpx
+
+    from monitor.core.facts import Fact
+    from monitor.core.model import Verdict
+    from monitor.core.ports import Clock
+    from monitor.net import Net, Stream, TLS, Vet
+
+DEFAULT_BODY_LIMIT = 1024 * 1024
+
+
+class OptionError(ValueError):
+    """An option's value that cannot be: *option* is its name or path, `steps[1].expect`."""
+
+    def __init__(self, option: str, message: str) -> None:
+        """Say in one sentence what was expected and what came."""
+        super().__init__(message)
+        self.option = option
+
+
+def check_option(  # noqa: PLR0913 - a field has this many sides
+    *,
+    doc: str,
+    default: Any = attrs.NOTHING,
+    factory: Callable[[], Any] | None = None,
+    validator: Callable[[Any], None] | None = None,
+    available: bool = True,
+) -> Any:
+    """Declare one option of a check or sink: an attrs field with its documentation.
+
+    *doc* is one line for `monitor checks KIND` and the docs. *validator* takes the value and raises ValueError
+    with one sentence. An option that is documented but not *available* yet is refused in a config.
+    """
+
+    def validate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+        if validator is not None and value is not None:
+            try:
+                validator(value)
+            except OptionError:
+                raise
+            except ValueError as exc:
+                raise OptionError(attribute.name, str(exc)) from exc
+
+    if factory is not None:
+        default = attrs.Factory(factory)
+    return attrs.field(
+        default=default, validator=validate, kw_only=True, metadata={"doc": doc, "available": available}
+    )
+
+
+class Check:
+    """A kind of probe. Derive an attrs class; its fields are the config keys, with types, defaults and docs.
+
+    One instance serves one endpoint for as long as its config stays the same; it is frozen, and two that compare
+    equal are taken for the same. Field types a config can fill: str, int, float, bool, Duration, ByteSize,
+    Expression, Path (relative to the config file), Literal, Any (any TOML value), other attrs classes, and
+    lists, tuples, dicts with str keys and `| None` of these.
+    """
+
+    schemes: ClassVar[tuple[str, ...]] = ()
+    """URL schemes that choose this check when `check` is left out: `("http", "https")`."""
+
+    facts: ClassVar[Mapping[str, Fact] | None] = None
+    """The facts `probe` may set, for `expect` and the docs; None: not declared, any name may be used."""
+
+    @property
+    def target(self) -> str:
+        """The thing looked at, for people; secrets are masked by the engine. Default: the option `url`."""
+        return str(getattr(self, "url", ""))
+
+    @classmethod
+    def for_target(cls, url: str) -> dict[str, Any]:
+        """The options that `monitor check URL` means, for a URL with one of the `schemes`."""
+        return {"url": url}
+
+    async def probe(self, probe: Probe) -> Verdict:
+        """Look at the endpoint once, on a fresh connection.
+
+        The caller owns the deadline: take no timeout, and let `trio.Cancelled` pass. Return a failing Verdict for
+        anything the endpoint did wrong; raise only for bugs. What the network layer raises may pass, too: it
+        is the endpoint's failure, with the right reason.
+        """
+        raise NotImplementedError
+
+
+class Probe:
+    """One probe under way: where a check notes what it does and finds, and what it reaches the world with.
+
+    *facts* and *phases* survive a timeout. Phases are seconds by name.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: Net,
+        clock: Clock,
+        expected: frozenset[str] = frozenset(),
+        mentioned: frozenset[str] = frozenset(),
+    ) -> None:
+        """Begin; made by the engine, or by `monitor.testing`."""
+        self.facts: dict[str, Any] = {}
+        self.phases: dict[str, float] = {}
+        self.current_phase: str | None = None
+        self._phase_since = 0.0
+        self._net = net
+        self._clock = clock
+        self._expected = expected
+        self._mentioned = mentioned
+        self._http: httpx.AsyncClient | None = None
+
+    def phase(self, name: str | None) -> None:
+        """Say what begins now; the time until the next call counts for it (again, if it was entered before)."""
+        now = self._clock.monotonic()
+        if self.current_phase is not None:
+            spent = now - self._phase_since
+            self.phases[self.current_phase] = self.phases.get(self.current_phase, 0.0) + spent
+        self.current_phase, self._phase_since = name, now
+
+    def now(self) -> datetime:
+        """The wall clock, aware UTC."""
+        return self._clock.wall()
+
+    def elapsed_since(self, moment: float) -> float:
+        """Seconds since *moment*, an earlier `monotonic()`."""
+        return self._clock.monotonic() - moment
+
+    def monotonic(self) -> float:
+        """Seconds on the event loop's clock."""
+        return self._clock.monotonic()
+
+    def expects(self, fact: str) -> bool:
+        """Does the endpoint's `expect` mention *fact*? Then the check's own default for it does not apply."""
+        return fact in self._expected
+
+    def mentions(self, fact: str) -> bool:
+        """Does `expect` or `degraded` mention *fact*? Where not, a costly one need not be found out."""
+        return fact in self._mentioned
+
+    async def connect(
+        self, host: str, port: int, *, tls: TLS | None = None, address: str | None = None, vet: Vet | None = None
+    ) -> Stream:
+        """Open a fresh connection: phases resolve, connect and tls, facts ip, tls_version and cert_*.
+
+        *address* is connected to in place of what *host* resolves to. *vet* is asked about every address before
+        it is connected to, and raises ProbeError to refuse it. Raises ProbeError.
+        """
+        return await self._net.connect(host, port, trace=self, tls=tls, address=address, vet=vet)
+
+    def transport(
+        self,
+        *,
+        tls: TLS | None = None,
+        address: str | None = None,
+        vet: Vet | None = None,
+        body_limit: int = DEFAULT_BODY_LIMIT,
+    ) -> httpx.AsyncBaseTransport:
+        """An httpx transport that opens a fresh connection for each request, bounded in size, phases measured.
+
+        What goes wrong is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
+        """
+        from monitor.net.transport import Transport  # noqa: PLC0415 - httpx is not for everybody
+
+        return Transport(self._net, self, tls=tls, address=address, vet=vet, body_limit=body_limit)
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """An httpx client over `transport()`: no pool, no environment, redirects only on request."""
+        if self._http is None:
+            import httpx  # noqa: PLC0415
+
+            self._http = httpx.AsyncClient(transport=self.transport(), trust_env=False, timeout=None)
+        return self._http
+
+
+class Sink:
+    """A place alerts go to. Derive an attrs class; its fields are the config keys, declared by `check_option`."""
+
+    async def send(self, message: Message) -> None:
+        """Deliver *message*, or raise DeliveryError.
+
+        The caller owns the deadline (10 s) and the retries; the text of an error must not hold a secret or URL.
+        """
+        raise NotImplementedError
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """One alert on its way to a sink.
+
+    *body* is the frozen `standard` document as JSON bytes, *document* the same parsed; *attempt* counts from 1.
+    """
+
+    id: str
+    body: bytes
+    document: Mapping[str, Any]
+    attempt: int
+    now: datetime
+    net: Net
+    clock: Clock
+
+    def transport(self, *, tls: TLS | None = None, body_limit: int = 64 * 1024) -> httpx.AsyncBaseTransport:
+        """Give an httpx transport as `Probe.transport` does."""
+        from monitor.net.transport import Transport  # noqa: PLC0415
+
+        trace = Probe(net=self.net, clock=self.clock)
+        return Transport(self.net, trace, tls=tls, body_limit=body_limit)

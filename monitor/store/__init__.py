@@ -1,0 +1,89 @@
+"""What must outlive the process. `Store` is an interface; SQLite (monitor.store.sqlite) is the embedded default.
+
+Nothing outside this package knows SQL. A write is one transaction: it never began, or it finished; it is never
+abandoned when its caller is cancelled. Whatever goes wrong is a `StoreError` of one sentence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+from monitor.core.health import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
+
+    from monitor.core.alerting import Decision
+    from monitor.core.model import Delivery, Incident, Observation, Transition
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """All that is known of one endpoint: enough to go on after a restart as if there had been none."""
+
+    name: str
+    health: Health = attrs.field(factory=Health)
+    since: datetime | None = None  # when the state underneath began
+    sequence: int = 0  # of its latest alert; kept when the endpoint leaves, for a return
+    incident: Incident | None = None  # the open one
+    last: Observation | None = None
+    watched: bool = True  # False: it left the config; only its sequence matters
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One write: the endpoint as it stands now, the observation that made it so, and what was decided."""
+
+    record: Record
+    observation: Observation | None = None  # goes to the history
+    decision: Decision | None = None  # its transition, incident, alerts and their deliveries
+
+
+class Store(Protocol):
+    """The way to what is kept."""
+
+    async def records(self) -> dict[str, Record]:
+        """Every endpoint ever kept, by name."""
+
+    async def commit(self, entry: Entry) -> Transition | None:
+        """Write *entry*, and all that was appended before it, now; returns the transition with its id.
+
+        Durable when this returns. *Deliveries* are made here: one per alert and sink, due at once.
+        """
+
+    def append(self, entry: Entry) -> None:
+        """Write *entry* soon: within 100 ms or 256 entries, together with others. For what loses little.
+
+        An entry with a decision is refused (ValueError): that wants `commit`. Never blocks and never raises
+        StoreError; what could not be written is counted and logged.
+        """
+
+    async def transitions(
+        self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100
+    ) -> Sequence[Transition]:
+        """Transitions in order of id, those with a larger id than *after*; *endpoints* None: of all."""
+
+    async def due(
+        self, now: datetime, *, busy: Collection[int] = (), limit: int = 100
+    ) -> Sequence[Delivery]:
+        """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*."""
+
+    async def next_due(self, *, busy: Collection[int] = ()) -> datetime | None:
+        """When the earliest pending first-of-its-lane not in *busy* becomes due; None: nothing waits."""
+
+    async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
+        """It was delivered."""
+
+    async def postpone(
+        self, delivery: int, *, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+    ) -> None:
+        """It failed and is to be tried again."""
+
+    async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
+        """It is dead: kept, listed, no longer in the way of the next."""
+
+    async def pending(self) -> int:
+        """How many deliveries wait."""

@@ -1,0 +1,34 @@
+"""The real clock and the real dice: the only module that reads them."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """Trio's clock for spans of time, the machine's UTC clock for records."""
+
+    def monotonic(self) -> float:
+        """Seconds on the event loop's clock."""
+        import trio  # noqa: PLC0415 - commands that never run a loop must not pay for it
+
+        return trio.current_time()
+
+    def wall(self) -> datetime:
+        """Now, aware UTC, cut to whole milliseconds."""
+        now = datetime.now(UTC)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+class SystemRand:
+    """The operating system's randomness for identifiers, a plain generator for jitter."""
+
+    def id(self) -> str:
+        """A random UUID."""
+        return str(uuid.uuid4())
+
+    def uniform(self, low: float, high: float) -> float:
+        """A float between *low* and *high*."""
+        return random.uniform(low, high)  # noqa: S311 - jitter, not a secret
