@@ -1,0 +1,1 @@
+"""The built-in checks, one file per kind, written against `monitor.api` as a stranger's would be."""

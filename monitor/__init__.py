@@ -1,0 +1,17 @@
+"""Nursery Monitor: the engine. A map of the package, lowest layer first.
+
+core        pure values and decisions; no trio, no I/O
+net, store  the seams to the network and to what is kept
+plugin, api what a check or sink sees; `api` is the public face
+plugins     finds installed checks and sinks
+probing     one probe: deadline and boundary around a check
+sinks       webhook, log
+config      TOML to values, every mistake at once
+web         the page, the API, the live feed
+supervisor  one checker task per endpoint
+recorder    observation to state, incident, alerts, store
+outbox      due deliveries to sinks
+daemon      the nursery tree: `monitor run`
+oneshot     `monitor check`
+cli         click commands and renderers
+"""

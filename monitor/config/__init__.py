@@ -1,0 +1,70 @@
+"""Configuration: what a `config.toml` says, as values. `load` is the only way in.
+
+Every mistake is found and reported at once, with file, line and path; nothing is coerced.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.config.secrets import Masker
+    from monitor.core.model import Endpoint
+    from monitor.core.quantities import Duration
+    from monitor.plugin import Sink
+
+
+@attrs.frozen
+class Listen:
+    """Where the HTTP face listens; port 0 takes any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """`127.0.0.1:8080`, `[::1]:8080`."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@attrs.frozen(kw_only=True)
+class Access:
+    """Who may see what over HTTP (PRODUCT section 6). Tokens are empty where there is none."""
+
+    public: bool = False
+    read_token: str = attrs.field(default="", repr=False)
+    admin_token: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class SinkSettings:
+    """One configured sink."""
+
+    name: str
+    kind: str  # its `type`: `webhook`
+    sink: Sink
+    give_up_after: Duration
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """A whole config, valid."""
+
+    path: Path  # the main file
+    listen: Listen
+    data_dir: Path  # absolute
+    max_concurrent_probes: int
+    external_url: str | None
+    access: Access
+    endpoints: tuple[Endpoint, ...]  # in the order of the file, disabled ones too
+    sinks: tuple[SinkSettings, ...]
+    plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed
+    masker: Masker = attrs.field(eq=False, repr=False)
+
+    @property
+    def enabled(self) -> tuple[Endpoint, ...]:
+        """The endpoints to watch."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.enabled)
