@@ -6,28 +6,50 @@ A channel is only a doorbell here too: a listener that falls behind is dropped, 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from monitor.core.model import Endpoint, Transition
+    from monitor.store import Record
+
 BACKLOG = 256  # messages a listener may be behind
 
 
+@attrs.frozen
+class Observed:
+    """An endpoint was probed; *record* is how it stands now."""
+
+    endpoint: Endpoint
+    record: Record
+
+
+@attrs.frozen
+class Moved:
+    """An endpoint changed its state, or left."""
+
+    transition: Transition
+
+
+Event = Observed | Moved
+
+
 class LiveFeed:
-    """Broadcasts JSON-able messages to its listeners without ever waiting for one."""
+    """Broadcasts events to its listeners without ever waiting for one."""
 
     def __init__(self) -> None:
         """Begin without listeners."""
-        self._listeners: set[trio.MemorySendChannel[dict[str, Any]]] = set()
+        self._listeners: set[trio.MemorySendChannel[Event]] = set()
 
-    def publish(self, message: dict[str, Any]) -> None:
-        """Hand *message* to every listener; one whose backlog is full is dropped (its channel ends)."""
+    def publish(self, event: Event) -> None:
+        """Hand *event* to every listener; one whose backlog is full is dropped (its channel ends)."""
         for channel in tuple(self._listeners):
             try:
-                channel.send_nowait(message)
+                channel.send_nowait(event)
             except trio.WouldBlock:
                 self._listeners.discard(channel)
                 channel.close()
@@ -40,9 +62,9 @@ class LiveFeed:
         return len(self._listeners)
 
     @contextlib.contextmanager
-    def listen(self) -> Iterator[trio.MemoryReceiveChannel[dict[str, Any]]]:
+    def listen(self) -> Iterator[trio.MemoryReceiveChannel[Event]]:
         """Receive every message from now on; the channel ends when this listener fell behind."""
-        send, receive = trio.open_memory_channel[dict[str, Any]](BACKLOG)
+        send, receive = trio.open_memory_channel[Event](BACKLOG)
         self._listeners.add(send)
         try:
             yield receive
