@@ -13,7 +13,7 @@ import attrs
 from monitor.core.health import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from monitor.core.alerting import Decision
@@ -67,12 +67,16 @@ class Store(Protocol):
         """Transitions in order of id, those with a larger id than *after*; *endpoints* None: of all."""
 
     async def due(
-        self, now: datetime, *, busy: Collection[int] = (), limit: int = 100
+        self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()
     ) -> Sequence[Delivery]:
-        """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*."""
+        """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*.
 
-    async def next_due(self, *, busy: Collection[int] = ()) -> datetime | None:
-        """When the earliest pending first-of-its-lane not in *busy* becomes due; None: nothing waits."""
+        *room* says which sinks to look at and how many to give for each, those due longest first: a sink with
+        thousands due takes no place from another.
+        """
+
+    async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
+        """When the earliest pending first-of-its-lane of *sinks* not in *busy* is due; None: nothing waits."""
 
     async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
         """It was delivered."""
@@ -84,6 +88,11 @@ class Store(Protocol):
 
     async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
         """It is dead: kept, listed, no longer in the way of the next."""
+
+    async def abandon(
+        self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime
+    ) -> int:
+        """Bury every pending delivery, not in *busy*, to a sink that is not in *keep*; how many there were."""
 
     async def pending(self) -> int:
         """How many deliveries wait."""
