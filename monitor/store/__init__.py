@@ -1,7 +1,7 @@
-"""What must outlive the process. `Store` is an interface; SQLite (monitor.store.sqlite) is the embedded default.
+"""What must outlive the process. `Store` is an interface; SQLite (monitor.store.sqlite) is the default.
 
-Nothing outside this package knows SQL. A write is one transaction: it never began, or it finished; it is never
-abandoned when its caller is cancelled. Whatever goes wrong is a `StoreError` of one sentence.
+Nothing outside this package knows SQL. A write is one transaction: it never began, or it finished; it is
+never abandoned when its caller is cancelled. Whatever goes wrong is a `StoreError` of one sentence.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Store(Protocol):
         """
 
     async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
-        """When the earliest pending first-of-its-lane of *sinks* not in *busy* is due; None: nothing waits."""
+        """When the earliest first-of-its-lane of *sinks*, not in *busy*, is due; None: nothing waits."""
 
     async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
         """It was delivered."""
@@ -92,7 +92,7 @@ class Store(Protocol):
     async def abandon(
         self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime
     ) -> int:
-        """Bury every pending delivery, not in *busy*, to a sink that is not in *keep*; how many there were."""
+        """Bury every pending delivery, not in *busy*, to a sink not in *keep*; how many there were."""
 
     async def pending(self) -> int:
         """How many deliveries wait."""
