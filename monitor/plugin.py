@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from monitor.core.facts import Fact
     from monitor.core.model import Verdict
     from monitor.core.ports import Clock
-    from monitor.net import Net, Stream, TLS, Vet
+    from monitor.net import TLS, Net, Stream, Vet
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
 
@@ -33,7 +33,7 @@ class OptionError(ValueError):
         self.option = option
 
 
-def check_option(  # noqa: PLR0913 - a field has this many sides
+def check_option(
     *,
     doc: str,
     default: Any = attrs.NOTHING,
@@ -58,9 +58,7 @@ def check_option(  # noqa: PLR0913 - a field has this many sides
 
     if factory is not None:
         default = attrs.Factory(factory)
-    return attrs.field(
-        default=default, validator=validate, kw_only=True, metadata={"doc": doc, "available": available}
-    )
+    return attrs.field(default=default, validator=validate, kw_only=True, metadata={"doc": doc, "available": available})
 
 
 class Check:
@@ -116,12 +114,15 @@ class Probe:
         self.facts: dict[str, Any] = {}
         self.phases: dict[str, float] = {}
         self.current_phase: str | None = None
+        self.own_trouble: str | None = None
+        self._began: float | None = None
         self._phase_since = 0.0
         self._net = net
         self._clock = clock
         self._expected = expected
         self._mentioned = mentioned
         self._http: httpx.AsyncClient | None = None
+        self._streams: list[Stream] = []
 
     def phase(self, name: str | None) -> None:
         """Say what begins now; the time until the next call counts for it (again, if it was entered before)."""
@@ -130,14 +131,12 @@ class Probe:
             spent = now - self._phase_since
             self.phases[self.current_phase] = self.phases.get(self.current_phase, 0.0) + spent
         self.current_phase, self._phase_since = name, now
+        if self._began is None:
+            self._began = now
 
     def now(self) -> datetime:
         """The wall clock, aware UTC."""
         return self._clock.wall()
-
-    def elapsed_since(self, moment: float) -> float:
-        """Seconds since *moment*, an earlier `monotonic()`."""
-        return self._clock.monotonic() - moment
 
     def monotonic(self) -> float:
         """Seconds on the event loop's clock."""
@@ -152,14 +151,22 @@ class Probe:
         return fact in self._mentioned
 
     async def connect(
-        self, host: str, port: int, *, tls: TLS | None = None, address: str | None = None, vet: Vet | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: TLS | None = None,
+        address: str | None = None,
+        vet: Vet | None = None,
     ) -> Stream:
         """Open a fresh connection: phases resolve, connect and tls, facts ip, tls_version and cert_*.
 
         *address* is connected to in place of what *host* resolves to. *vet* is asked about every address before
         it is connected to, and raises ProbeError to refuse it. Raises ProbeError.
         """
-        return await self._net.connect(host, port, trace=self, tls=tls, address=address, vet=vet)
+        stream = await self._net.connect(host, port, trace=self, tls=tls, address=address, vet=vet)
+        self._streams.append(stream)
+        return stream
 
     def transport(
         self,
@@ -175,7 +182,7 @@ class Probe:
         """
         from monitor.net.transport import Transport  # noqa: PLC0415 - httpx is not for everybody
 
-        return Transport(self._net, self, tls=tls, address=address, vet=vet, body_limit=body_limit)
+        return Transport(self.connect, self, tls=tls, address=address, vet=vet, body_limit=body_limit)
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -183,8 +190,18 @@ class Probe:
         if self._http is None:
             import httpx  # noqa: PLC0415
 
-            self._http = httpx.AsyncClient(transport=self.transport(), trust_env=False, timeout=None)
+            self._http = httpx.AsyncClient(transport=self.transport(), trust_env=False, timeout=None)  # noqa: S113 - the probe's deadline holds
         return self._http
+
+    def finish(self, began: float) -> float:
+        """End the last phase, close every connection; return the probe's duration in seconds.
+
+        It runs from the first phase, or from *began* where the check entered none. For the engine.
+        """
+        self.phase(None)
+        for stream in self._streams:
+            stream.close()
+        return self._phase_since - (began if not self.phases or self._began is None else self._began)
 
 
 class Sink:
@@ -217,5 +234,5 @@ class Message:
         """Give an httpx transport as `Probe.transport` does."""
         from monitor.net.transport import Transport  # noqa: PLC0415
 
-        trace = Probe(net=self.net, clock=self.clock)
-        return Transport(self.net, trace, tls=tls, body_limit=body_limit)
+        probe = Probe(net=self.net, clock=self.clock)
+        return Transport(probe.connect, probe, tls=tls, body_limit=body_limit)

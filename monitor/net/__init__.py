@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -31,9 +31,14 @@ class TLS:
 
 
 class Trace(Protocol):
-    """Where the net notes what it does: `monitor.plugin.Probe` is one."""
+    """Where the net notes what it does: `monitor.plugin.Probe` is one.
 
-    facts: MutableMapping[str, Any]
+    *own_trouble* is set while the net waits for something of the monitor's own, a free DNS worker: a deadline
+    that passes meanwhile says nothing about the endpoint.
+    """
+
+    facts: dict[str, Any]
+    own_trouble: str | None
 
     def phase(self, name: str | None) -> None:
         """Say what begins now."""
@@ -43,21 +48,29 @@ class Trace(Protocol):
 
 
 class Stream(Protocol):
-    """A connection: compatible with `trio.abc.Stream`, and it knows its peer."""
+    """A connection: compatible with `trio.abc.Stream`, and it knows its peer.
+
+    A broken connection is a `trio.BrokenResourceError` whose `__cause__` is a ProbeError with the reason.
+    """
 
     ip: str
+    ragged: bool
+    """Did the stream end without the close_notify that TLS asks for? Then what came may be cut off."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of *data*, or raise ProbeError."""
+        """Send all of *data*."""
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive what is there, `b""` at the end of the stream, or raise ProbeError."""
+        """Receive what is there; `b""` at the end of the stream."""
 
     async def aclose(self) -> None:
         """Close, at once and without ceremony."""
+
+    def close(self) -> None:
+        """Close as `aclose` does; never blocks, and may be called again."""
 
 
 class Net(Protocol):

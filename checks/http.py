@@ -1,0 +1,254 @@
+"""`http`: fetch a URL and look at the answer. Read this one first: it is how a check is written.
+
+One probe is one request on a fresh connection, and one more for each redirect, all under the one deadline of the
+engine. The network layer measures the phases and bounds every size; what it raises passes through here, because
+it already says what the server did wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+
+from checks.options import address, ca_file, header_value, headers, http_url, method, min_tls, server_name
+from checks.redirects import Redirects
+from monitor.api import TLS, ByteSize, Check, Code, Fact, OptionError, Probe, Verdict, check_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import httpx
+
+USER_AGENT = "nursery-monitor"
+_DEEPEST_JSON = 64
+_MOST_JSON_VALUES = 10_000
+
+
+@attrs.frozen(kw_only=True)
+class Basic:
+    """A user's name and password."""
+
+    username: str = check_option(doc="the user")
+    password: str = check_option(doc="the password")
+
+
+@attrs.frozen(kw_only=True)
+class Auth:
+    """How to authenticate: one of these."""
+
+    basic: Basic | None = check_option(default=None, doc="user and password: { username, password }")
+    bearer: str | None = check_option(default=None, doc="a token", validator=header_value)
+    oauth2: Any = check_option(default=None, doc="client credentials: { token_url, … }", available=False)
+
+    def __attrs_post_init__(self) -> None:
+        if (self.basic is None) == (self.bearer is None):
+            raise ValueError("expected exactly one of basic and bearer")
+
+    @property
+    def header(self) -> str:
+        """The value of the `Authorization` header."""
+        if self.basic is None:
+            return f"Bearer {self.bearer}"
+        import base64  # noqa: PLC0415 - for the few that need it
+
+        pair = f"{self.basic.username}:{self.basic.password}"
+        return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
+
+
+@attrs.frozen(kw_only=True)
+class Http(Check):
+    """Fetch a URL; up when the status is 2xx, or whatever `expect` says."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("http", "https")
+    facts: ClassVar[Mapping[str, Fact] | None] = {
+        "status": Fact(200, "status code of the last answer"),
+        "headers": Fact(
+            {"content-type": "text/plain"}, "its headers, names in lower case, repeated ones joined by ', '"
+        ),
+        "body": Fact("text", "its body as text: UTF-8, or what the charset says", keep=False),
+        "json": Fact(None, "its body as JSON", keep=False),
+        "url": Fact("https://example.org/", "the URL after redirects"),
+        "redirects": Fact(0, "how many redirects were followed"),
+        "http_version": Fact("1.1", "protocol version of the answer"),
+        "ip": Fact("192.0.2.7", "address that was connected to"),
+        "tls_version": Fact("1.3", "TLS version, absent on plain HTTP"),
+        "cert_expires_in": Fact(timedelta(days=30), "until the certificate expires, absent on plain HTTP"),
+        "cert_issuer": Fact("Example CA", "who issued the certificate, absent on plain HTTP"),
+        "body_size": Fact(1024, "size of the body in bytes, decoded"),
+    }
+
+    url: str = check_option(doc="the URL, http or https", validator=http_url)
+    method: str = check_option(default="GET", doc="the request's method", validator=method)
+    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
+    body: str | None = check_option(default=None, doc="body to send")
+    json: Any = check_option(default=None, doc="body to send, as JSON")
+    auth: Auth | None = check_option(default=None, doc="{ basic = { username, password } } or { bearer = token }")
+    follow_redirects: bool = check_option(default=True, doc="follow redirects")
+    max_redirects: int = check_option(default=5, doc="how many at most")
+    allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
+    allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
+    verify: bool = check_option(default=True, doc="verify the server's certificate")
+    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=ca_file)
+    client_cert: Path | None = check_option(default=None, doc="client certificate, PEM", available=False)
+    client_key: Path | None = check_option(default=None, doc="its key, PEM", available=False)
+    server_name: str | None = check_option(default=None, doc="name for SNI and the certificate", validator=server_name)
+    min_tls: Literal["1.2", "1.3"] | None = check_option(default=None, doc="lowest TLS version", validator=min_tls)
+    ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6", available=False)
+    address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
+    proxy: str | None = check_option(default=None, doc="connect through it", available=False)
+    body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
+    keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.body is not None and self.json is not None:
+            raise OptionError("json", "expected either body or json, got both")
+        if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise OptionError("auth", "expected either auth or an Authorization header, got both")
+        if self.max_redirects < 0:
+            raise OptionError("max_redirects", f"expected zero or more, got {self.max_redirects}")
+
+    async def probe(self, probe: Probe) -> Verdict:
+        """Send the request, follow redirects, judge the status."""
+        redirects = Redirects(
+            self._request,
+            max_redirects=self.max_redirects if self.follow_redirects else None,
+            allow_downgrade=self.allow_downgrade,
+            allow_private=self.allow_private,
+        )
+        while True:
+            answer = await self._fetch(probe, redirects)
+            location = redirects.location(answer)
+            if location is None:
+                break
+            await answer.aclose()  # a redirect's body is not read
+            redirects.follow(location)
+        try:
+            self._note(probe, answer, redirects)
+            body = await answer.aread()
+        finally:
+            await answer.aclose()
+        return self._judge(probe, answer, body)
+
+    async def _fetch(self, probe: Probe, redirects: Redirects) -> httpx.Response:
+        first = redirects.followed == 0
+        transport = probe.transport(
+            tls=self._tls if first else attrs.evolve(self._tls, server_name=None),
+            address=self.address if redirects.same_origin else None,
+            vet=None if first else redirects.vet,
+            body_limit=self.body_limit,
+        )
+        answer = await transport.handle_async_request(redirects.request)
+        redirects.came_from(str(probe.facts["ip"]))
+        return answer
+
+    def _note(self, probe: Probe, answer: httpx.Response, redirects: Redirects) -> None:
+        probe.facts |= {
+            "status": answer.status_code,
+            "headers": _headers(answer.extensions["original_headers"]),
+            "url": str(redirects.request.url),
+            "redirects": redirects.followed,
+            "http_version": answer.extensions["http_version"].decode("ascii").removeprefix("HTTP/"),
+        }
+
+    def _judge(self, probe: Probe, answer: httpx.Response, body: bytes) -> Verdict:
+        probe.facts["body_size"] = len(body)
+        if probe.mentions("body"):
+            probe.facts["body"] = _text(body, answer)
+        if probe.mentions("json") and (refused := _note_json(probe, body)):
+            return refused
+        if not probe.expects("status") and not 200 <= answer.status_code < 300:
+            # Judged after the transfer, but it is the answer's head that disappoints.
+            return Verdict.down(f"expected status 200-299, got {answer.status_code}", phase="processing")
+        return Verdict.up()
+
+    @cached_property
+    def _tls(self) -> TLS:
+        return TLS(verify=self.verify, ca_file=self.ca_file, min_tls=self.min_tls, server_name=self.server_name)
+
+    @cached_property
+    def _request(self) -> httpx.Request:
+        """The request, the same at every probe."""
+        import httpx  # noqa: PLC0415 - only who probes needs it
+
+        url = httpx.URL(self.url)
+        headers: dict[str, str] = {"User-Agent": USER_AGENT, "Accept": "*/*"}
+        if self.auth is not None:
+            headers["Authorization"] = self.auth.header
+        elif url.userinfo:
+            username, _, password = url.userinfo.decode("ascii").partition(":")
+            basic = Basic(username=_unquoted(username), password=_unquoted(password))
+            headers["Authorization"] = Auth(basic=basic).header
+        if self.json is not None:
+            headers["Content-Type"] = "application/json"
+        own = {name.lower() for name in self.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in own} | self.headers
+        content = json.dumps(self.json) if self.json is not None else self.body
+        return httpx.Request(
+            self.method,
+            url.copy_with(userinfo=b"", fragment=None),
+            headers=httpx.Headers([(name, value.encode("utf-8")) for name, value in headers.items()]),
+            content=None if content is None else content.encode("utf-8"),
+        )
+
+
+def _unquoted(text: str) -> str:
+    from urllib.parse import unquote  # noqa: PLC0415 - only for a URL with a password
+
+    return unquote(text)
+
+
+def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        joined[key] = f"{joined[key]}, {text}" if key in joined else text
+    return joined
+
+
+def _text(body: bytes, answer: httpx.Response) -> str:
+    """The body as text. Only harmless charsets are taken from the server's word."""
+    kind = answer.headers.get("content-type", "").lower()
+    latin = any(charset in kind for charset in ("iso-8859-1", "latin-1", "latin1", "windows-1252"))
+    return body.decode("latin-1" if latin else "utf-8", errors="replace")
+
+
+def _note_json(probe: Probe, body: bytes) -> Verdict | None:
+    """Note the fact `json`; a body that is none leaves it absent, one that is too big to look into is refused."""
+    # Counted before parsing: a million brackets cost the parser, and then CEL, far more than a scan.
+    values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if values > _MOST_JSON_VALUES:
+        text = f"JSON in the body has more than {_MOST_JSON_VALUES:,} values"
+        return Verdict.down(text, code=Code.LIMIT, phase="transfer")
+    try:
+        document = json.loads(body)
+    except RecursionError:
+        return _too_deep()
+    except ValueError:  # not JSON, not UTF-8, or a number with more digits than Python reads
+        return None
+    if _depth(document) > _DEEPEST_JSON:
+        return _too_deep()
+    probe.facts["json"] = document
+    return None
+
+
+def _too_deep() -> Verdict:
+    text = f"JSON in the body is nested deeper than {_DEEPEST_JSON}"
+    return Verdict.down(text, code=Code.LIMIT, phase="transfer")
+
+
+def _depth(document: Any) -> int:
+    depth, level = 0, [document]
+    while level and depth <= _DEEPEST_JSON:
+        depth += 1
+        level = [
+            child
+            for each in level
+            if isinstance(each, (dict, list))
+            for child in (each.values() if isinstance(each, dict) else each)
+        ]
+    return depth

@@ -1,0 +1,139 @@
+"""Following redirects without being led astray: `http`'s own loop.
+
+Every hop is a fresh request under the same deadline. A hop to another origin takes none of the configured headers
+along; where it may go is decided before anything is sent, on the very addresses that will be connected to.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
+
+from monitor.api import Code, ProbeError, Reason
+
+if TYPE_CHECKING:
+    import httpx
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PORTS = {"http": 80, "https": 443}
+_LONGEST_LOCATION = 8192
+# Metadata services of clouds that do not use a link-local address: Alibaba, Oracle, AWS on IPv6.
+_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+
+
+class Redirects:
+    """The requests of one probe, one after another; *max_redirects* None: follow none."""
+
+    def __init__(
+        self, request: httpx.Request, *, max_redirects: int | None, allow_downgrade: bool, allow_private: bool
+    ) -> None:
+        """Begin with *request*."""
+        self.request = request
+        self.followed = 0
+        self._max = max_redirects
+        self._allow_downgrade = allow_downgrade
+        self._allow_private = allow_private
+        self._first = request.url
+        self._from_private = False
+        self._seen = {(request.method, str(request.url))}
+
+    @property
+    def same_origin(self) -> bool:
+        """Is the request still for the host that was configured?"""
+        return _same_origin(self._first, self.request.url)
+
+    def came_from(self, ip: str) -> None:
+        """Remember where the answer came from: who sends us on from a private address may send us to one."""
+        self._from_private = _is_private(ip)
+
+    def location(self, answer: httpx.Response) -> str | None:
+        """Where *answer* sends us, or None when it is the last."""
+        if self._max is None or answer.status_code not in _REDIRECTS:
+            return None
+        values = [value for name, value in answer.extensions["original_headers"] if name.lower() == b"location"]
+        return values[0].decode("latin-1") if values and values[0] else None
+
+    def follow(self, location: str) -> None:
+        """Make the request for *location*, or raise ProbeError for why it is not followed."""
+        assert self._max is not None  # noqa: S101 - else `location` found none
+        if self.followed >= self._max:
+            _refuse(Code.LIMIT, f"more than {self._max} redirects")
+        self.request = self._next(_target(self.request.url, location))
+        self.followed += 1
+        step = (self.request.method, str(self.request.url))
+        if step in self._seen:
+            _refuse(Code.LIMIT, f"redirect loop after {self.followed} redirects")
+        self._seen.add(step)
+
+    def _next(self, url: httpx.URL) -> httpx.Request:
+        import httpx  # noqa: PLC0415 - only who is redirected needs it
+
+        before = self.request
+        if before.url.scheme == "https" and url.scheme == "http" and not self._allow_downgrade:
+            _refuse(Code.POLICY, "redirect from https to http, which allow_downgrade does not allow")
+        headers = before.headers.copy()
+        headers.pop("host", None)
+        if not _same_origin(before.url, url):
+            headers = httpx.Headers({"User-Agent": before.headers.get("user-agent", ""), "Accept": "*/*"})
+        elif "host" in self._configured:
+            headers["Host"] = before.headers["host"]
+        return httpx.Request(before.method, url, headers=headers, content=before.content)
+
+    @property
+    def _configured(self) -> frozenset[str]:
+        """`host`, where a header of the config says another than the URL does."""
+        host = self.request.headers.get("host", "")
+        return frozenset() if host == self.request.url.netloc.decode("ascii") else frozenset({"host"})
+
+    def vet(self, ip: str) -> None:
+        """Refuse an address a redirect may not lead to."""
+        parsed = ipaddress.ip_address(ip)
+        if mapped := getattr(parsed, "ipv4_mapped", None):
+            parsed = mapped
+        if parsed.is_link_local or parsed in _METADATA:
+            _refuse(Code.POLICY, f"redirect to the link-local or metadata address {ip}")
+        if not self._from_private and not self._allow_private and _is_private(ip):
+            _refuse(
+                Code.POLICY, f"redirect from a public to the private address {ip}, which allow_private does not allow"
+            )
+
+
+def _target(base: httpx.URL, location: str) -> httpx.URL:
+    import httpx  # noqa: PLC0415
+
+    if len(location) > _LONGEST_LOCATION:
+        _refuse(Code.LIMIT, f"Location is longer than {_LONGEST_LOCATION} characters")
+    if any(char < "\x20" or char == "\x7f" for char in location):
+        _refuse(Code.PROTOCOL, "Location holds control characters")
+    try:
+        url = base.join(location)
+        port = url.port
+    except (httpx.InvalidURL, ValueError) as exc:
+        raise ProbeError(Reason(Code.PROTOCOL, "processing", "Location is not a valid URL")) from exc
+    if url.scheme not in _PORTS:
+        _refuse(Code.POLICY, f"redirect to the scheme {url.scheme[:20]}, only http and https are followed")
+    if not url.host or port == 0 or urlsplit(str(url)).hostname is None:
+        _refuse(Code.PROTOCOL, "Location has no host")
+    if url.userinfo:
+        _refuse(Code.POLICY, "redirect to a URL with credentials in it")
+    return url.copy_with(fragment=None)
+
+
+def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+    """The same scheme, host and port; http to https of one host on default ports is no change."""
+    if one.host != other.host:
+        return False
+    ports = (one.port or _PORTS[one.scheme], other.port or _PORTS[other.scheme])
+    return (one.scheme == other.scheme and ports[0] == ports[1]) or (
+        one.scheme == "http" and other.scheme == "https" and ports == (80, 443)
+    )
+
+
+def _is_private(ip: str) -> bool:
+    parsed = ipaddress.ip_address(ip)
+    return not parsed.is_global
+
+
+def _refuse(code: Code, message: str) -> NoReturn:
+    raise ProbeError(Reason(code, "processing", message))

@@ -1,0 +1,135 @@
+"""Names to addresses: the system's resolver in threads of our own number.
+
+One look-up per name is under way at a time, whoever asks; who stops waiting abandons it, and it goes on for the
+others. When every worker is busy a look-up queues, and says through the trace that the wait is our own trouble.
+"""
+
+from __future__ import annotations
+
+import collections
+import ipaddress
+import socket
+from functools import partial
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from monitor.core.model import Code
+from monitor.net.reasons import from_lookup, probe_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import outcome
+
+    from monitor.net import Trace
+
+WORKERS = 64
+
+
+@attrs.frozen
+class Address:
+    """One address to connect to."""
+
+    family: socket.AddressFamily
+    ip: str
+    scope: int = 0  # of a link-local IPv6 address
+
+    def sockaddr(self, port: int) -> tuple[str, int] | tuple[str, int, int, int]:
+        """What `socket.connect` takes."""
+        return (self.ip, port) if self.family == socket.AF_INET else (self.ip, port, 0, self.scope)
+
+
+@attrs.define(eq=False)
+class _LookUp:
+    host: str
+    started: bool = False
+    done: trio.Event = attrs.field(factory=trio.Event)
+    result: outcome.Outcome[list[Address]] | None = None
+
+
+class Resolver:
+    """The system's resolver; *look_up* is called in a thread with a host name and may block."""
+
+    def __init__(self, look_up: Callable[[str], list[Address]] | None = None, *, workers: int = WORKERS) -> None:
+        """Use at most *workers* threads at once."""
+        self._look_up = look_up or system_look_up
+        self._free = workers
+        self._under_way: dict[str, _LookUp] = {}
+        self._queue: collections.deque[_LookUp] = collections.deque()
+
+    async def addresses(self, host: str, trace: Trace) -> Sequence[Address]:
+        """Every address of *host*, best first. Raises ProbeError."""
+        if literal := numeric(host):
+            return (literal,)
+        look_up = self._under_way.get(host)
+        if look_up is None:
+            look_up = self._under_way[host] = _LookUp(host)
+            self._queue.append(look_up)
+            self._start_what_can()
+        if not look_up.started:
+            trace.own_trouble = "no DNS worker was free in time"
+        await look_up.done.wait()
+        trace.own_trouble = None
+        assert look_up.result is not None  # noqa: S101 - set together with `done`
+        try:
+            found = look_up.result.unwrap()
+        except (OSError, UnicodeError) as exc:
+            raise from_lookup(exc, host) from exc
+        if not found:
+            raise probe_error(Code.DNS, f"the name has no address: {host}", "resolve")
+        return found
+
+    def _start_what_can(self) -> None:
+        while self._free and self._queue:
+            self._free -= 1
+            look_up = self._queue.popleft()
+            look_up.started = True
+            token = trio.lowlevel.current_trio_token()
+
+            def deliver(
+                result: outcome.Outcome[list[Address]],
+                look_up: _LookUp = look_up,
+                token: trio.lowlevel.TrioToken = token,
+            ) -> None:
+                try:
+                    token.run_sync_soon(self._finish, look_up, result)
+                except trio.RunFinishedError:
+                    return  # nobody is left to tell
+
+            trio.lowlevel.start_thread_soon(partial(self._look_up, look_up.host), deliver, name=f"dns:{look_up.host}")
+
+    def _finish(self, look_up: _LookUp, result: outcome.Outcome[list[Address]]) -> None:
+        look_up.result = result
+        look_up.done.set()
+        del self._under_way[look_up.host]
+        self._free += 1
+        self._start_what_can()
+
+
+def numeric(host: str) -> Address | None:
+    """*host* as an address, if it is one."""
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    if parsed.version == 4:
+        return Address(socket.AF_INET, host)
+    ip, _, zone = host.partition("%")
+    if not zone:
+        return Address(socket.AF_INET6, ip)
+    try:
+        return Address(socket.AF_INET6, ip, int(zone) if zone.isdigit() else socket.if_nametoindex(zone))
+    except OSError:
+        return Address(socket.AF_INET6, ip)
+
+
+def system_look_up(host: str) -> list[Address]:
+    """Ask the operating system, in its order of preference. Blocks."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [
+        Address(family, str(sockaddr[0]).partition("%")[0], sockaddr[3] if len(sockaddr) == 4 else 0)
+        for family, _, _, _, sockaddr in found
+        if family in (socket.AF_INET, socket.AF_INET6)
+    ]

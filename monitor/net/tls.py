@@ -1,0 +1,112 @@
+"""TLS: one SSLContext per distinct setting, made once and off the loop; what a certificate says as facts."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from monitor.core.errors import ProbeError, describe
+from monitor.core.model import Code
+from monitor.net.reasons import probe_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.net import TLS, Trace
+
+_MINIMUM = {None: ssl.TLSVersion.TLSv1_2, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_VERSIONS = {"TLSv1": "1.0", "TLSv1.1": "1.1", "TLSv1.2": "1.2", "TLSv1.3": "1.3"}
+
+_Key = tuple[bool, "Path | None", str | None]
+
+
+class Contexts:
+    """Every SSLContext in use."""
+
+    def __init__(self) -> None:
+        """Begin without any: loading the trusted authorities takes 30 ms."""
+        self._made: dict[_Key, ssl.SSLContext | ProbeError] = {}
+        self._making: dict[_Key, trio.Event] = {}
+        self._limiter = trio.CapacityLimiter(1)
+
+    async def get(self, tls: TLS) -> ssl.SSLContext:
+        """The context for *tls*. Raises ProbeError (`internal`) when its `ca_file` cannot be used."""
+        key = (tls.verify, tls.ca_file, tls.min_tls)
+        while (made := self._made.get(key)) is None:
+            if event := self._making.get(key):
+                await event.wait()
+            else:
+                await self._make(key, tls)
+        if isinstance(made, ProbeError):
+            del self._made[key]  # the file may be back at the next probe
+            raise made
+        return made
+
+    async def _make(self, key: _Key, tls: TLS) -> None:
+        event = self._making[key] = trio.Event()
+        try:
+            self._made[key] = await trio.to_thread.run_sync(make_context, tls, limiter=self._limiter)
+        except OSError as exc:
+            self._made[key] = probe_error(Code.INTERNAL, f"cannot use ca_file {tls.ca_file}: {describe(exc)}", None)
+        finally:
+            del self._making[key]
+            event.set()
+
+
+def make_context(tls: TLS) -> ssl.SSLContext:
+    """Make a client context. Blocks; raises OSError for a `ca_file` that cannot be used."""
+    context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+    if tls.ca_file is None and not context.get_ca_certs() and not any(_default_paths()):
+        import certifi  # noqa: PLC0415 - only where the machine brings no authorities of its own
+
+        context.load_verify_locations(certifi.where())
+    context.minimum_version = _MINIMUM[tls.min_tls]
+    context.set_alpn_protocols(["http/1.1"])
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _default_paths() -> tuple[str | None, str | None]:
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile, paths.capath
+
+
+def note_certificate(connection: ssl.SSLSocket, trace: Trace) -> None:
+    """Note as facts what the handshake agreed on and what the server's certificate says."""
+    version = connection.version() or ""
+    trace.facts["tls_version"] = _VERSIONS.get(version, version)
+    expires, issuer = _verified(connection.getpeercert()) or _unverified(connection.getpeercert(True))
+    if expires is not None:
+        trace.facts["cert_expires_in"] = expires - trace.now()
+        trace.facts["cert_issuer"] = issuer
+
+
+def _verified(certificate: dict[str, Any] | None) -> tuple[datetime, str] | None:
+    """Expiry and issuer of a certificate that Python has parsed, which it does only for a verified one."""
+    if not certificate:
+        return None
+    names = {key: value for part in certificate.get("issuer", ()) for key, value in part}
+    expires = datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate["notAfter"]), UTC)
+    return expires, names.get("commonName") or names.get("organizationName") or ""
+
+
+def _unverified(der: bytes | None) -> tuple[datetime | None, str]:
+    """Expiry and issuer of any certificate; (None, "") for one that makes no sense."""
+    if der is None:
+        return None, ""
+    from cryptography import x509  # noqa: PLC0415 - a big library, for those who turn verification off
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        names = certificate.issuer.get_attributes_for_oid(
+            NameOID.COMMON_NAME
+        ) or certificate.issuer.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        return certificate.not_valid_after_utc, str(names[0].value) if names else ""
+    except ValueError:
+        return None, ""

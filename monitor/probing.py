@@ -1,0 +1,146 @@
+"""One probe: a deadline and a boundary around a check, then the expectations. There is no other way to probe.
+
+The deadline has one owner, this module. The boundary catches whatever a check throws or leaves behind, and nothing
+of ours: a check's bug is `unknown`, reason `crash`, and reaches no sibling. A passed deadline beats a raised error.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from monitor.core.errors import describe
+from monitor.core.facts import kept
+from monitor.core.model import Code, Observation, Reason, Status, Verdict
+from monitor.core.quantities import seconds_text
+from monitor.net.reasons import reason_of
+from monitor.plugin import Check, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from monitor.core.facts import Fact
+    from monitor.core.model import Endpoint
+    from monitor.core.ports import Clock
+    from monitor.net import Net
+
+
+async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Callable[[str], str]) -> Observation:
+    """Probe *endpoint* once, within its timeout whatever its check or the server does.
+
+    *mask* hides secrets in what people will read. Raises only `trio.Cancelled`, when we ourselves are cancelled.
+    """
+    probe = Probe(
+        net=net,
+        clock=clock,
+        expected=endpoint.expect.names,
+        mentioned=endpoint.expect.names | endpoint.degraded.names,
+    )
+    started_at, began = clock.wall(), clock.monotonic()
+    verdict, deadline_passed = await _judged(endpoint, probe)
+    phase = probe.current_phase
+    duration = max(0.0, probe.finish(began))
+    if deadline_passed:
+        duration = max(duration, float(endpoint.timeout))
+        verdict = _too_late(endpoint, probe, phase)
+    elif verdict.status in (Status.UP, Status.DEGRADED):
+        verdict = _expected(endpoint, probe, verdict, duration)
+    return Observation(
+        endpoint=endpoint.name,
+        status=verdict.status,
+        reason=_readable(verdict.reason, mask),
+        started_at=started_at,
+        duration=round(duration, 6),
+        phases={name: round(seconds, 6) for name, seconds in probe.phases.items()},
+        facts=_masked(kept(probe.facts, _declared(endpoint)), mask),
+    )
+
+
+async def _judged(endpoint: Endpoint, probe: Probe) -> tuple[Verdict, bool]:
+    """Run the check, contained; say what it answered and whether its deadline passed."""
+    answer: object = None
+
+    async def contained() -> None:  # a task of its own: what a check corrupts dies with it
+        nonlocal answer
+        check = endpoint.check
+        assert isinstance(check, Check)  # noqa: S101 - the config takes no other
+        answer = await check.probe(probe)
+
+    bug: BaseException | None = None
+    with trio.move_on_after(endpoint.timeout) as deadline:
+        try:
+            async with trio.open_nursery() as own:
+                own.start_soon(contained)
+        except BaseExceptionGroup as group:  # whatever the check raised, SystemExit and leaked nurseries included
+            cancelled, bug = group.split(trio.Cancelled)
+            if cancelled is not None:
+                raise cancelled from None  # ours; what else was raised in the rush no longer matters
+    if deadline.cancel_called:
+        return Verdict.up(), True
+    if bug is not None:
+        return _failure(bug, probe), False
+    if not isinstance(answer, Verdict):
+        got = f"expected the check to answer with a Verdict, got {type(answer).__name__}"
+        return Verdict.unknown(got, code=Code.CRASH, phase=probe.current_phase), False
+    return answer, False
+
+
+def _failure(bug: BaseException, probe: Probe) -> Verdict:
+    """Tell a failure of the endpoint that the net reported from a bug of the check."""
+    while isinstance(bug, BaseExceptionGroup) and len(bug.exceptions) == 1:
+        bug = bug.exceptions[0]
+    if (reason := reason_of(bug)) is not None:
+        reason = Reason(reason.code, reason.phase or probe.current_phase, reason.message)
+        return Verdict(reason.code.status, reason)
+    text = f"the check crashed: {type(bug).__name__}: {describe(bug)}"
+    return Verdict.unknown(text, code=Code.CRASH, phase=probe.current_phase)
+
+
+def _too_late(endpoint: Endpoint, probe: Probe, phase: str | None) -> Verdict:
+    if probe.own_trouble is not None:
+        return Verdict.unknown(probe.own_trouble, phase=phase)
+    during = f" (during {phase})" if phase else ""
+    text = f"no answer within {seconds_text(endpoint.timeout)}{during}"
+    return Verdict(Status.DOWN, Reason(Code.TIMEOUT, phase, text))
+
+
+def _expected(endpoint: Endpoint, probe: Probe, verdict: Verdict, duration: float) -> Verdict:
+    """Hold the facts against `expect`, then against `degraded`."""
+    if not endpoint.expect.sources and not endpoint.degraded.sources:
+        return verdict
+    facts: dict[str, Any] = {
+        **probe.facts,
+        "latency": timedelta(seconds=duration),
+        "phases": {name: timedelta(seconds=seconds) for name, seconds in probe.phases.items()},
+    }
+    if message := endpoint.expect.first_false(facts):
+        return Verdict.down(message)
+    if verdict.status is Status.UP and (message := endpoint.degraded.first_false(facts)):
+        return Verdict.degraded(message)
+    return verdict
+
+
+def _declared(endpoint: Endpoint) -> Mapping[str, Fact]:
+    return getattr(endpoint.check, "facts", None) or {}
+
+
+def _readable(reason: Reason, mask: Callable[[str], str]) -> Reason:
+    """A reason fit for people: secrets masked, one line, bounded."""
+    if not reason.message:
+        return reason
+    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in mask(reason.message))
+    return Reason(reason.code, reason.phase, text if len(text) <= 500 else text[:499] + "…")
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return mask(value)
+        case dict():
+            return {mask(key): _masked(each, mask) for key, each in value.items()}
+        case list():
+            return [_masked(each, mask) for each in value]
+        case _:
+            return value
