@@ -8,6 +8,7 @@ it already says what the server did wrong.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,8 +21,6 @@ from checks.redirects import Redirects
 from monitor.api import TLS, ByteSize, Check, Code, Fact, OptionError, Probe, Verdict, check_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import httpx
 
 USER_AGENT = "nursery-monitor"
@@ -67,9 +66,7 @@ class Http(Check):
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
     facts: ClassVar[Mapping[str, Fact] | None] = {
         "status": Fact(200, "status code of the last answer"),
-        "headers": Fact(
-            {"content-type": "text/plain"}, "its headers, names in lower case, repeated ones joined by ', '"
-        ),
+        "headers": Fact({"content-type": "text/plain"}, "its headers, names in lower case, repeated ones joined"),
         "body": Fact("text", "its body as text: UTF-8, or what the charset says", keep=False),
         "json": Fact(None, "its body as JSON", keep=False),
         "url": Fact("https://example.org/", "the URL after redirects"),
@@ -126,7 +123,7 @@ class Http(Check):
             if location is None:
                 break
             await answer.aclose()  # a redirect's body is not read
-            redirects.follow(location)
+            redirects.follow(location, answer.status_code)
         try:
             self._note(probe, answer, redirects)
             body = await answer.aread()
@@ -135,11 +132,11 @@ class Http(Check):
         return self._judge(probe, answer, body)
 
     async def _fetch(self, probe: Probe, redirects: Redirects) -> httpx.Response:
-        first = redirects.followed == 0
+        at_home = redirects.same_origin
         transport = probe.transport(
-            tls=self._tls if first else attrs.evolve(self._tls, server_name=None),
-            address=self.address if redirects.same_origin else None,
-            vet=None if first else redirects.vet,
+            tls=self._tls if at_home else attrs.evolve(self._tls, server_name=None),
+            address=self.address if at_home else None,
+            vet=redirects.vet if redirects.followed else None,
             body_limit=self.body_limit,
         )
         answer = await transport.handle_async_request(redirects.request)
@@ -191,7 +188,7 @@ class Http(Check):
         return httpx.Request(
             self.method,
             url.copy_with(userinfo=b"", fragment=None),
-            headers=httpx.Headers([(name, value.encode("utf-8")) for name, value in headers.items()]),
+            headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()],
             content=None if content is None else content.encode("utf-8"),
         )
 

@@ -54,43 +54,40 @@ class Redirects:
         values = [value for name, value in answer.extensions["original_headers"] if name.lower() == b"location"]
         return values[0].decode("latin-1") if values and values[0] else None
 
-    def follow(self, location: str) -> None:
+    def follow(self, location: str, status: int) -> None:
         """Make the request for *location*, or raise ProbeError for why it is not followed."""
         assert self._max is not None  # noqa: S101 - else `location` found none
         if self.followed >= self._max:
             _refuse(Code.LIMIT, f"more than {self._max} redirects")
-        self.request = self._next(_target(self.request.url, location))
+        self.request = self._next(_target(self.request.url, location), status)
         self.followed += 1
         step = (self.request.method, str(self.request.url))
         if step in self._seen:
             _refuse(Code.LIMIT, f"redirect loop after {self.followed} redirects")
         self._seen.add(step)
 
-    def _next(self, url: httpx.URL) -> httpx.Request:
+    def _next(self, url: httpx.URL, status: int) -> httpx.Request:
         import httpx  # noqa: PLC0415 - only who is redirected needs it
 
         before = self.request
         if before.url.scheme == "https" and url.scheme == "http" and not self._allow_downgrade:
             _refuse(Code.POLICY, "redirect from https to http, which allow_downgrade does not allow")
-        headers = before.headers.copy()
-        headers.pop("host", None)
-        if not _same_origin(before.url, url):
+        if _same_origin(before.url, url):
+            headers = before.headers.copy()
+            if headers["host"] == before.url.netloc.decode("ascii"):
+                del headers["host"]  # else the config says which, and goes on saying so
+        else:
             headers = httpx.Headers({"User-Agent": before.headers.get("user-agent", ""), "Accept": "*/*"})
-        elif "host" in self._configured:
-            headers["Host"] = before.headers["host"]
+        # RFC 9110, 15.4: 303 asks for a GET; so do 301 and 302 after a POST, by custom.
+        if (status == 303 and before.method != "HEAD") or (status in (301, 302) and before.method == "POST"):
+            for name in ("content-length", "content-type"):
+                headers.pop(name, None)
+            return httpx.Request("GET", url, headers=headers)
         return httpx.Request(before.method, url, headers=headers, content=before.content)
-
-    @property
-    def _configured(self) -> frozenset[str]:
-        """`host`, where a header of the config says another than the URL does."""
-        host = self.request.headers.get("host", "")
-        return frozenset() if host == self.request.url.netloc.decode("ascii") else frozenset({"host"})
 
     def vet(self, ip: str) -> None:
         """Refuse an address a redirect may not lead to."""
-        parsed = ipaddress.ip_address(ip)
-        if mapped := getattr(parsed, "ipv4_mapped", None):
-            parsed = mapped
+        parsed = _parsed(ip)
         if parsed.is_link_local or parsed in _METADATA:
             _refuse(Code.POLICY, f"redirect to the link-local or metadata address {ip}")
         if not self._from_private and not self._allow_private and _is_private(ip):
@@ -130,9 +127,14 @@ def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     )
 
 
-def _is_private(ip: str) -> bool:
+def _parsed(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """*ip* as an address; one of IPv4 in the clothes of IPv6 as what it is."""
     parsed = ipaddress.ip_address(ip)
-    return not parsed.is_global
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _is_private(ip: str) -> bool:
+    return not _parsed(ip).is_global
 
 
 def _refuse(code: Code, message: str) -> NoReturn:
