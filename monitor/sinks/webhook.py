@@ -1,0 +1,147 @@
+"""`webhook`: POST the alert, signed as Standard Webhooks asks (https://www.standardwebhooks.com).
+
+The body is the frozen document, byte for byte; only the timestamp and with it the signature differ from try to
+try. Whether and when to try again is the outbox's business: here an answer is 2xx, or a DeliveryError with the
+status. No error tells where the webhook goes: such a URL is often a password in itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from datetime import UTC
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+import attrs
+
+from monitor.api import TLS, DeliveryError, Message, Sink, check_option, describe
+from monitor.sinks import options
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import httpx
+
+_LONGEST_GOODBYE = 0.5  # seconds to read an answer whose status is known
+_DELAY = re.compile(r"[0-9]{1,9}")
+
+Format = Literal["standard", "alertmanager", "slack", "discord", "pagerduty", "ntfy", "template"]
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Webhook(Sink):
+    """POST each alert as JSON to a URL, signed where there is a secret."""
+
+    url: str = check_option(doc="where to POST to, http or https", validator=options.webhook_url)
+    secret: str | list[str] = check_option(
+        default="", doc="signing secret, whsec_<base64>; a list while rotating", validator=options.secrets
+    )
+    format: Format = check_option(
+        default="standard", doc="what the document looks like", validator=options.available_format
+    )
+    headers: dict[str, str] = check_option(factory=dict, doc="headers to add", validator=options.headers)
+    verify: bool = check_option(default=True, doc="verify the server's certificate")
+    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=options.ca_file)
+
+    async def send(self, message: Message) -> None:
+        """Deliver *message*: a 2xx is delivered, whatever happens to the rest of the answer."""
+        import httpx  # noqa: PLC0415 - only who sends needs it
+
+        transport = message.transport(tls=TLS(verify=self.verify, ca_file=self.ca_file))
+        try:
+            url = httpx.URL(self.url)
+            request = httpx.Request("POST", url, headers=self._headers(message, url), content=message.body)
+            # The transport itself: a client would follow, remember and log the URL.
+            answer = await transport.handle_async_request(request)
+        except httpx.TransportError as exc:
+            raise DeliveryError(self._silent(describe(exc))) from exc
+        except httpx.InvalidURL:
+            raise DeliveryError("the URL cannot be used") from None
+        await _say_goodbye(answer)
+        if not answer.is_success:
+            retry_after = _retry_after(answer.headers.get("retry-after", ""), message.now)
+            raise DeliveryError(f"HTTP {answer.status_code}", status=answer.status_code, retry_after=retry_after)
+
+    def _headers(self, message: Message, url: httpx.URL) -> dict[str, str]:
+        headers = {"User-Agent": _user_agent(), "Accept-Encoding": "identity"}
+        if url.userinfo:
+            credentials = f"{url.username}:{url.password}".encode()
+            headers["Authorization"] = "Basic " + base64.b64encode(credentials).decode("ascii")
+        own = {name.lower() for name in self.headers}
+        headers = {name: value for name, value in headers.items() if name.lower() not in own} | self.headers
+        headers |= {
+            "Content-Type": "application/json",
+            "webhook-id": message.id,
+            "webhook-timestamp": str(math.floor(message.now.timestamp())),
+        }
+        if self._secrets:
+            headers["webhook-signature"] = " ".join(_signature(secret, message) for secret in self._secrets)
+        return headers
+
+    @property
+    def _secrets(self) -> list[str]:
+        given = [self.secret] if isinstance(self.secret, str) else self.secret
+        return [secret for secret in given if secret]
+
+    def _silent(self, text: str) -> str:
+        """*text* without any part of the URL that it may hold."""
+        parts = urlsplit(self.url)
+        pieces = {self.url, parts.netloc, parts.hostname, parts.path, parts.query, parts.username, parts.password}
+        for piece in sorted((piece for piece in pieces if piece and piece != "/"), key=len, reverse=True):
+            text = re.sub(rf"(?<![\w.-]){re.escape(piece)}(?![\w-])", "***", text, flags=re.IGNORECASE)
+        return text
+
+
+async def _say_goodbye(answer: httpx.Response) -> None:
+    """Read what is left of the answer, so that the receiver is not cut off while it writes; then close.
+
+    Shielded, because the status is known: neither a deadline nor a shutdown may undo a delivery that was made.
+    """
+    import httpx  # noqa: PLC0415
+    import trio  # noqa: PLC0415
+
+    with trio.move_on_after(_LONGEST_GOODBYE, shield=True):
+        try:
+            async for _ in answer.aiter_raw():
+                pass  # bounded by the transport
+        except httpx.TransportError:
+            pass
+        finally:
+            await answer.aclose()
+
+
+def _signature(secret: str, message: Message) -> str:
+    from standardwebhooks import Webhook as Signer  # noqa: PLC0415 - only who sends needs it
+
+    # The library relabels whatever time it is given as UTC, and wants the body as text: both are handed over
+    # in the one shape in which that loses nothing.
+    return Signer(secret).sign(
+        msg_id=message.id, timestamp=message.now.astimezone(UTC), data=message.body.decode("utf-8")
+    )
+
+
+@cache
+def _user_agent() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - only who sends needs it
+
+    return f"nursery-monitor/{version('nursery-monitor')}"
+
+
+def _retry_after(value: str, now: datetime) -> float | None:
+    """What `Retry-After` asks for, in seconds from *now*: a number or a date (RFC 9110, 10.2.3)."""
+    value = value.strip()
+    if _DELAY.fullmatch(value):
+        return float(value)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - rarely needed
+
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
