@@ -16,16 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from checks.documents import parsed
 from checks.options import address, ca_file, header_value, headers, http_url, method, min_tls, server_name
 from checks.redirects import Redirects
-from monitor.api import TLS, ByteSize, Check, Code, Fact, OptionError, Probe, Verdict, check_option
+from monitor.api import TLS, ByteSize, Check, Fact, OptionError, Probe, Verdict, check_option
 
 if TYPE_CHECKING:
     import httpx
 
 USER_AGENT = "nursery-monitor"
-_DEEPEST_JSON = 64
-_MOST_JSON_VALUES = 10_000
 
 
 @attrs.frozen(kw_only=True)
@@ -156,8 +155,8 @@ class Http(Check):
         probe.facts["body_size"] = len(body)
         if probe.mentions("body"):
             probe.facts["body"] = _text(body, answer)
-        if probe.mentions("json") and (refused := _note_json(probe, body)):
-            return refused
+        if probe.mentions("json"):
+            probe.facts["json"] = parsed(body, "transfer")
         if not probe.expects("status") and not 200 <= answer.status_code < 300:
             # Judged after the transfer, but it is the answer's head that disappoints.
             return Verdict.down(f"expected status 200-299, got {answer.status_code}", phase="processing")
@@ -177,9 +176,7 @@ class Http(Check):
         if self.auth is not None:
             headers["Authorization"] = self.auth.header
         elif url.userinfo:
-            username, _, password = url.userinfo.decode("ascii").partition(":")
-            basic = Basic(username=_unquoted(username), password=_unquoted(password))
-            headers["Authorization"] = Auth(basic=basic).header
+            headers["Authorization"] = Auth(basic=Basic(username=url.username, password=url.password)).header
         if self.json is not None:
             headers["Content-Type"] = "application/json"
         own = {name.lower() for name in self.headers}
@@ -191,12 +188,6 @@ class Http(Check):
             headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()],
             content=None if content is None else content.encode("utf-8"),
         )
-
-
-def _unquoted(text: str) -> str:
-    from urllib.parse import unquote  # noqa: PLC0415 - only for a URL with a password
-
-    return unquote(text)
 
 
 def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -212,40 +203,3 @@ def _text(body: bytes, answer: httpx.Response) -> str:
     kind = answer.headers.get("content-type", "").lower()
     latin = any(charset in kind for charset in ("iso-8859-1", "latin-1", "latin1", "windows-1252"))
     return body.decode("latin-1" if latin else "utf-8", errors="replace")
-
-
-def _note_json(probe: Probe, body: bytes) -> Verdict | None:
-    """Note the fact `json`; a body that is none leaves it absent, one that is too big to look into is refused."""
-    # Counted before parsing: a million brackets cost the parser, and then CEL, far more than a scan.
-    values = body.count(b",") + body.count(b"[") + body.count(b"{")
-    if values > _MOST_JSON_VALUES:
-        text = f"JSON in the body has more than {_MOST_JSON_VALUES:,} values"
-        return Verdict.down(text, code=Code.LIMIT, phase="transfer")
-    try:
-        document = json.loads(body)
-    except RecursionError:
-        return _too_deep()
-    except ValueError:  # not JSON, not UTF-8, or a number with more digits than Python reads
-        return None
-    if _depth(document) > _DEEPEST_JSON:
-        return _too_deep()
-    probe.facts["json"] = document
-    return None
-
-
-def _too_deep() -> Verdict:
-    text = f"JSON in the body is nested deeper than {_DEEPEST_JSON}"
-    return Verdict.down(text, code=Code.LIMIT, phase="transfer")
-
-
-def _depth(document: Any) -> int:
-    depth, level = 0, [document]
-    while level and depth <= _DEEPEST_JSON:
-        depth += 1
-        level = [
-            child
-            for each in level
-            if isinstance(each, (dict, list))
-            for child in (each.values() if isinstance(each, dict) else each)
-        ]
-    return depth

@@ -118,3 +118,10 @@ def address(host: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}", host):
             text = f'expected an address such as "192.0.2.7" or a host name, got {shown(host)}'
             raise ValueError(text) from None
+
+
+def subprotocols(names: tuple[str, ...]) -> None:
+    """Names of WebSocket subprotocols."""
+    for name in names:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f'expected a subprotocol such as "v1.json", got {shown(name)}')

@@ -15,11 +15,12 @@ from monitor.core.errors import describe
 from monitor.core.facts import kept
 from monitor.core.model import Code, Observation, Reason, Status, Verdict
 from monitor.core.quantities import seconds_text
+from monitor.core.text import printable
 from monitor.net.reasons import reason_of
 from monitor.plugin import Check, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from monitor.core.facts import Fact
     from monitor.core.model import Endpoint
@@ -89,13 +90,22 @@ async def _judged(endpoint: Endpoint, probe: Probe) -> tuple[Verdict, bool]:
 
 def _failure(bug: BaseException, probe: Probe) -> Verdict:
     """Tell a failure of the endpoint that the net reported from a bug of the check."""
-    while isinstance(bug, BaseExceptionGroup) and len(bug.exceptions) == 1:
-        bug = bug.exceptions[0]
-    if (reason := reason_of(bug)) is not None:
-        reason = Reason(reason.code, reason.phase or probe.current_phase, reason.message)
-        return Verdict(reason.code.status, reason)
-    text = f"the check crashed: {type(bug).__name__}: {describe(bug)}"
-    return Verdict.unknown(text, code=Code.CRASH, phase=probe.current_phase)
+    leaves = list(_leaves(bug))
+    reasons = [reason_of(leaf) for leaf in leaves]
+    for leaf, reason in zip(leaves, reasons, strict=True):
+        if reason is None:
+            text = f"the check crashed: {type(leaf).__name__}: {describe(leaf)}"
+            return Verdict.unknown(text, code=Code.CRASH, phase=probe.current_phase)
+    first = next(reason for reason in reasons if reason is not None)
+    return Verdict(first.code.status, Reason(first.code, first.phase or probe.current_phase, first.message))
+
+
+def _leaves(exc: BaseException) -> Iterator[BaseException]:
+    if isinstance(exc, BaseExceptionGroup):
+        for each in exc.exceptions:
+            yield from _leaves(each)
+    else:
+        yield exc
 
 
 def _too_late(endpoint: Endpoint, probe: Probe, phase: str | None) -> Verdict:
@@ -130,7 +140,7 @@ def _readable(reason: Reason, mask: Callable[[str], str]) -> Reason:
     """A reason fit for people: secrets masked, one line, bounded."""
     if not reason.message:
         return reason
-    text = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in mask(reason.message))
+    text = printable(mask(reason.message))
     return Reason(reason.code, reason.phase, text if len(text) <= 500 else text[:499] + "…")
 
 
