@@ -1,0 +1,23 @@
+"""Text that came from outside, made safe for a terminal, a log line or a page."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""*text* with everything that is not printable escaped: `\x1b`, `\n`, `\u202e`; the rest stays as it is."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    number = ord(character)
+    match character:
+        case "\n" | "\r" | "\t":
+            return repr(character)[1:-1]
+        case _ if number < 0x100:
+            return f"\\x{number:02x}"
+        case _ if number < 0x10000:
+            return f"\\u{number:04x}"
+        case _:
+            return f"\\U{number:08x}"
