@@ -11,7 +11,6 @@ What it leaves open is settled here:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -34,6 +33,8 @@ from monitor.api import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     import trio
     from trio_websocket import WebSocketConnection
 

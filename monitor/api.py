@@ -7,7 +7,7 @@ with a `Verdict`. See docs/plugins.md.
 """
 
 from monitor.core.errors import DeliveryError, ProbeError, describe
-from monitor.core.expectations import Expectations, ExpectationError, compile_all
+from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.facts import Fact
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.quantities import ByteSize, Duration, Expression, seconds_text, shown

@@ -25,6 +25,7 @@ from monitor.core.model import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from monitor.core.health import Change
@@ -46,12 +47,13 @@ class Decision:
 class Situation:
     """What `decide` needs beside the change."""
 
-    endpoint: Endpoint
+    endpoint: str
+    described: Mapping[str, Any]  # the endpoint as alerts show it, see `described`
+    sinks: tuple[str, ...]  # whom the endpoint alerts to
     incident: Incident | None  # the open one
     sequence: int  # of the endpoint's latest alert
     now: datetime
     rand: Rand
-    external_url: str | None = None
 
 
 def decide(change: Change, reason: Reason, situation: Situation) -> Decision:
@@ -80,22 +82,19 @@ def leave(state: State, situation: Situation) -> Decision | None:
 
 
 def _open(change: Change, reason: Reason, situation: Situation) -> Decision:
-    endpoint = situation.endpoint
     incident = Incident(
         id=situation.rand.id(),
-        endpoint=endpoint.name,
+        endpoint=situation.endpoint,
         started_at=change.streak.since or situation.now,
         reason=change.streak.reason,
-        owed=endpoint.sinks,
+        owed=situation.sinks,
     )
     outcome = Outcome.ALERTED if incident.owed else Outcome.POLICY
     transition = _transition(situation, change.before, change.after, reason, incident, outcome)
     return _announced("alert.firing", transition, incident, situation)
 
 
-def _close(
-    incident: Incident, before: State, after: State | None, reason: Reason, situation: Situation
-) -> Decision:
+def _close(incident: Incident, before: State, after: State | None, reason: Reason, situation: Situation) -> Decision:
     # The end is told to exactly those who were told of the beginning; an incident nobody heard of ends silently.
     outcome = Outcome.ALERTED if incident.owed else Outcome.POLICY
     transition = _transition(situation, before, after, reason, incident, outcome)
@@ -110,7 +109,7 @@ def _announced(kind: str, transition: Transition, incident: Incident, situation:
     alert = Alert(
         id=situation.rand.id(),
         type=kind,
-        endpoint=situation.endpoint.name,
+        endpoint=situation.endpoint,
         created_at=situation.now,
         body=b"",
         sinks=incident.owed,
@@ -128,7 +127,7 @@ def _transition(
     outcome: Outcome,
 ) -> Transition:
     return Transition(
-        endpoint=situation.endpoint.name,
+        endpoint=situation.endpoint,
         before=before,
         after=after,
         at=situation.now,
@@ -138,9 +137,7 @@ def _transition(
     )
 
 
-def render(
-    alert: Alert, transition: Transition, incident: Incident, sequence: int, situation: Situation
-) -> bytes:
+def render(alert: Alert, transition: Transition, incident: Incident, sequence: int, situation: Situation) -> bytes:
     """Render the `standard` document (PRODUCT section 4) as compact UTF-8 JSON."""
     document = {
         "type": alert.type,
@@ -148,7 +145,7 @@ def render(
         "data": {
             "id": alert.id,
             "sequence": sequence,
-            "endpoint": _endpoint_json(situation.endpoint, situation.external_url),
+            "endpoint": dict(situation.described),
             "incident": incident_json(incident, alert.created_at),
             "from": str(transition.before),
             "to": None if transition.after is None else str(transition.after),
@@ -159,7 +156,8 @@ def render(
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _endpoint_json(endpoint: Endpoint, external_url: str | None) -> dict[str, Any]:
+def described(endpoint: Endpoint, external_url: str | None) -> dict[str, Any]:
+    """Describe the endpoint as alerts show it; kept with it, for the day the config no longer knows it."""
     return {
         "name": endpoint.name,
         "group": endpoint.group,
@@ -168,7 +166,9 @@ def _endpoint_json(endpoint: Endpoint, external_url: str | None) -> dict[str, An
         "labels": dict(endpoint.labels),
         "description": endpoint.description,
         "runbook": endpoint.runbook,
-        "url": None if external_url is None else f"{external_url.rstrip('/')}/endpoints/{quote(endpoint.name, safe='')}",
+        "url": None
+        if external_url is None
+        else f"{external_url.rstrip('/')}/endpoints/{quote(endpoint.name, safe='')}",
     }
 
 

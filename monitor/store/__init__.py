@@ -6,7 +6,7 @@ never abandoned when its caller is cancelled. Whatever goes wrong is a `StoreErr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -31,6 +31,7 @@ class Record:
     incident: Incident | None = None  # the open one
     last: Observation | None = None
     watched: bool = True  # False: it left the config; only its sequence matters
+    described: Mapping[str, Any] | None = None  # as alerts show it, see `core.alerting.described`; JSON
 
 
 @attrs.frozen(kw_only=True)
@@ -66,9 +67,7 @@ class Store(Protocol):
     ) -> Sequence[Transition]:
         """Transitions in order of id, those with a larger id than *after*; *endpoints* None: of all."""
 
-    async def due(
-        self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()
-    ) -> Sequence[Delivery]:
+    async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*.
 
         *room* says which sinks to look at and how many to give for each, those due longest first: a sink with
@@ -89,9 +88,7 @@ class Store(Protocol):
     async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
         """It is dead: kept, listed, no longer in the way of the next."""
 
-    async def abandon(
-        self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime
-    ) -> int:
+    async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
         """Bury every pending delivery, not in *busy*, to a sink not in *keep*; how many there were."""
 
     async def pending(self) -> int:

@@ -1,0 +1,235 @@
+"""`monitor run`: the nursery tree.
+
+    signals, watchdog
+    └─ store                       open first, closed last
+       └─ services                 the web face, the outbox, reload on SIGHUP
+          └─ checkers              one task per endpoint
+
+Nesting is the shutdown order: a signal cancels the checkers, the outbox sends what is due within its grace, then
+the services go, then the store is closed. A thread sees to it that all of this takes less than five seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import trio
+
+from monitor.core.errors import ConfigError, MonitorError
+from monitor.limits import raise_descriptor_limit
+from monitor.live import LiveFeed
+from monitor.net.sockets import SocketNet
+from monitor.outbox import Outbox
+from monitor.probing import probe_once
+from monitor.recorder import Recorder
+from monitor.signals import stop_on_signals
+from monitor.store import Record
+from monitor.store.sqlite import open_store
+from monitor.supervisor import Supervisor
+from monitor.system import SystemClock, SystemRand
+from monitor.web.access import bind_problem
+from monitor.web.app import create_app
+from monitor.web.server import listen, serve
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from monitor.config import Config
+    from monitor.core.model import Endpoint, Observation
+    from monitor.core.ports import Clock, Rand
+    from monitor.net import Net
+    from monitor.store import Store
+
+    Reload = Callable[[], Config]
+    """Reads the config again, as it was read at the start; raises ConfigError. Called in a thread."""
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 4.5  # seconds from a signal to the end of the process, by force if need be
+_DRAIN_GRACE = 1.5
+
+
+def run(config: Config, *, reload: Reload, ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT; *ready* is told the URL once everything has started.
+
+    Raises MonitorError for what prevents a start: a port in use, a `data_dir` that cannot be used.
+    """
+    raise_descriptor_limit()
+    trio.run(_run_until_signal, config, reload, ready)
+
+
+async def _run_until_signal(config: Config, reload: Reload, ready: Callable[[str], None]) -> None:
+    token = trio.lowlevel.current_trio_token()
+    daemon = Daemon(config, reload=reload)
+
+    def ask(number: int) -> None:
+        token.run_sync_soon(daemon.stop, signal.Signals(number).name)
+
+    with stop_on_signals(ask, patience=PATIENCE):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(daemon.serve)
+            ready(url)
+
+
+class Daemon:
+    """Everything that runs, and what the web face sees of it (`monitor.web.Face`)."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reload: Reload | None = None,
+        net: Net | None = None,
+        clock: Clock | None = None,
+        rand: Rand | None = None,
+    ) -> None:
+        """Make ready to `serve`; the real clock, dice and network unless told otherwise."""
+        self.config = config
+        self.feed = LiveFeed()
+        self.clock = clock or SystemClock()
+        self._rand = rand or SystemRand()
+        self._net = net or SocketNet()
+        self._reload = reload
+        self._stop = trio.Event()
+        self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
+        self._recorder: Recorder | None = None
+        self._supervisor: Supervisor | None = None
+        self._store: Store | None = None
+
+    # What the web face sees.
+
+    @property
+    def store(self) -> Store:
+        """The open store."""
+        assert self._store is not None  # noqa: S101 - the web face is served only while it is open
+        return self._store
+
+    def records(self) -> Mapping[str, Record]:
+        """How every enabled endpoint stands, by name."""
+        known = {} if self._recorder is None else self._recorder.records
+        return {each.name: known.get(each.name) or Record(name=each.name) for each in self.config.enabled}
+
+    def not_ready(self) -> str | None:
+        """Why the daemon is not ready, or None."""
+        if self._stop.is_set():
+            return "stopping"
+        if self._supervisor is None:
+            return "starting"
+        if stalled := sorted(self._supervisor.stalled()):
+            return f"no progress for too long: {', '.join(stalled[:5])}{' …' if len(stalled) > 5 else ''}"
+        return None
+
+    # What runs.
+
+    def stop(self, why: str = "asked to") -> None:
+        """Stop soon and cleanly."""
+        if not self._stop.is_set():
+            log.info("stopping: %s", why)
+            self._stop.set()
+
+    async def serve(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until `stop`; started with the URL of the page. Raises MonitorError for what prevents a start."""
+        if problem := bind_problem(self.config.listen, self.config.access):
+            raise MonitorError(problem)
+        with listen(self.config.listen) as listener:
+            async with open_store(self.config.data_dir, clock=self.clock) as store:
+                self._store = store
+                await self._serve(store, listener, task_status)
+        log.info("stopped")
+
+    async def _serve(self, store: Store, listener: socket.socket, task_status: trio.TaskStatus[str]) -> None:
+        outbox = Outbox(
+            store,
+            {sink.name: sink for sink in self.config.sinks},
+            net=self._net,
+            clock=self.clock,
+            rand=self._rand,
+            mask=self.config.masker,
+        )
+        self._recorder = Recorder(store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring)
+        self._recorder.external_url = self.config.external_url
+        await self._recorder.load()
+        await self._recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
+
+        async with trio.open_nursery() as services:
+            await services.start(serve, create_app(self), listener)
+            await services.start(outbox.run)
+            async with trio.open_nursery() as checkers:
+                self._supervisor = Supervisor(
+                    checkers, probe=self._probe, record=self._recorder.record, slots=self._slots
+                )
+                for endpoint in self.config.enabled:
+                    self._supervisor.start(endpoint)
+                await checkers.start(self._reload_on_hangup, outbox)
+                log.info("watching %d endpoints", len(self.config.enabled))
+                task_status.started(_url(listener))
+                await self._stop.wait()
+                checkers.cancel_scope.cancel()
+            with trio.move_on_after(_DRAIN_GRACE):  # the checkers are gone; send what is due now
+                await outbox.drained()
+            services.cancel_scope.cancel()
+
+    async def _probe(self, endpoint: Endpoint) -> Observation:
+        return await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker)
+
+    # Reload.
+
+    async def _reload_on_hangup(
+        self, outbox: Outbox, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        with trio.open_signal_receiver(signal.SIGHUP) as signals:
+            task_status.started()
+            async for _ in signals:
+                await self.reload(outbox)
+
+    async def reload(self, outbox: Outbox) -> None:
+        """Read the config again and apply it: all of it, or, logged with its lines, nothing."""
+        if self._reload is None:
+            return
+        try:
+            config = await trio.to_thread.run_sync(self._reload)
+        except ConfigError as exc:
+            log.error("reload refused, everything stays as it was:\n%s", exc)  # noqa: TRY400 - the lines say it all
+            return
+        if problem := self._unreloadable(config):
+            log.error("reload refused, everything stays as it was: %s", problem)
+            return
+        await self._apply(config, outbox)
+
+    def _unreloadable(self, config: Config) -> str | None:
+        """Why *config* cannot take the place of the running one."""
+        for key in ("listen", "data_dir", "plugins"):
+            if getattr(config, key) != getattr(self.config, key):
+                return f"a change of {key} needs a restart"
+        return bind_problem(config.listen, config.access)
+
+    async def _apply(self, config: Config, outbox: Outbox) -> None:
+        assert self._supervisor is not None  # noqa: S101 - reload runs among the checkers
+        assert self._recorder is not None  # noqa: S101
+        before = {endpoint.name: endpoint for endpoint in self.config.enabled}
+        after = {endpoint.name: endpoint for endpoint in config.enabled}
+        gone = [self._supervisor.stop(name) for name in before.keys() - after.keys()]
+
+        self.config = config
+        self._recorder.external_url = config.external_url
+        self._slots.total_tokens = config.max_concurrent_probes
+        outbox.replace_sinks({sink.name: sink for sink in config.sinks})
+        changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
+        for name in changed:
+            self._supervisor.replace(after[name])
+        added = [name for name in after if name not in before]
+        for name in added:
+            self._supervisor.start(after[name])
+
+        for stopped in gone:
+            await stopped.wait()
+        await self._recorder.forget_all_but(after.keys())
+        log.info("reloaded: %d new, %d changed, %d gone", len(added), len(changed), len(gone))
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,91 @@
+"""`monitor check`: every endpoint once, at the same time, bounded. No schedule, no thresholds, no store."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import trio
+
+from monitor.limits import raise_descriptor_limit
+from monitor.net.sockets import SocketNet
+from monitor.probing import probe_once
+from monitor.signals import stop_on_signals
+from monitor.system import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from monitor.core.model import Endpoint, Observation
+
+_TICK = 0.1  # seconds between two `on_tick`
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: somebody wanted it
+    """A signal came; *number* says which."""
+
+    def __init__(self, number: int) -> None:
+        """Keep *number*."""
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def run(
+    endpoints: Sequence[Endpoint],
+    *,
+    concurrency: int,
+    mask: Callable[[str], str],
+    on_start: Callable[[Endpoint], None],
+    on_result: Callable[[Endpoint, Observation], None],
+    on_tick: Callable[[], None] | None = None,
+) -> list[Observation]:
+    """Probe every endpoint once; return the observations in the order of *endpoints*.
+
+    At most *concurrency* probes are under way at once. The callbacks are for showing progress: *on_start* and
+    *on_result* for each endpoint, *on_tick* ten times a second. Raises Interrupted on SIGINT or SIGTERM.
+    """
+    raise_descriptor_limit()
+    return trio.run(_check, endpoints, concurrency, mask, on_start, on_result, on_tick)
+
+
+async def _check(
+    endpoints: Sequence[Endpoint],
+    concurrency: int,
+    mask: Callable[[str], str],
+    on_start: Callable[[Endpoint], None],
+    on_result: Callable[[Endpoint, Observation], None],
+    on_tick: Callable[[], None] | None,
+) -> list[Observation]:
+    net, clock = SocketNet(), SystemClock()
+    limiter = trio.CapacityLimiter(concurrency)
+    found: dict[int, Observation] = {}
+    signalled: list[int] = []
+    token = trio.lowlevel.current_trio_token()
+
+    async def check(index: int, endpoint: Endpoint) -> None:
+        async with limiter:
+            on_start(endpoint)
+            found[index] = await probe_once(endpoint, net=net, clock=clock, mask=mask)
+        on_result(endpoint, found[index])
+
+    async def tick() -> None:
+        while on_tick is not None:
+            on_tick()
+            await trio.sleep(_TICK)
+
+    with trio.CancelScope() as everything:
+
+        def ask(number: int) -> None:
+            signalled.append(number)
+            token.run_sync_soon(everything.cancel)
+
+        with stop_on_signals(ask, patience=None):
+            async with trio.open_nursery() as ticking:
+                ticking.start_soon(tick)
+                async with trio.open_nursery() as probes:
+                    for index, endpoint in enumerate(endpoints):
+                        probes.start_soon(check, index, endpoint, name=f"check:{endpoint.name}")
+                ticking.cancel_scope.cancel()
+    if signalled:
+        raise Interrupted(signalled[0])
+    return [found[index] for index in range(len(endpoints))]

@@ -1,0 +1,124 @@
+"""One checker task per endpoint: started, stopped, replaced, woken; what each does is a loop on a fixed grid.
+
+The supervisor knows when to probe and nothing of what comes of it: `probe` makes an observation, `record` takes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from monitor.core.schedule import first_probe, grid_for, next_probe
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from monitor.core.model import Endpoint, Observation
+
+    Probing = Callable[[Endpoint], Awaitable[Observation]]
+    Recording = Callable[[Endpoint, Observation], Awaitable[bool]]
+    """Takes an observation; says whether a change is under way that wants the retry interval."""
+
+
+class Checker:
+    """The task of one endpoint."""
+
+    def __init__(self, endpoint: Endpoint, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter) -> None:
+        """Check *endpoint* once `run` runs, taking one of *slots* for each probe."""
+        self.endpoint = endpoint
+        self.progress_at = trio.current_time()
+        self.missed = 0  # slots of the grid that passed unused
+        self.lag = 0.0  # seconds the latest probe began after its slot
+        self.stopped = trio.Event()
+        self._probe = probe
+        self._record = record
+        self._slots = slots
+        self._life = trio.CancelScope()
+        self._nap = trio.CancelScope()
+        self._asked = False
+
+    async def run(self, after: trio.Event | None) -> None:
+        """Probe on the grid until stopped; begin when *after* is set, so that two never probe one endpoint."""
+        try:
+            with self._life:
+                if after is not None:
+                    await after.wait()
+                await self._loop()
+        finally:
+            self.stopped.set()
+
+    async def _loop(self) -> None:
+        endpoint, now = self.endpoint, trio.current_time()
+        grid = grid_for(endpoint.name, endpoint.interval, now)
+        due = first_probe(endpoint.name, endpoint.interval, now)
+        while True:
+            await self._sleep_until(due)
+            async with self._slots:
+                started = self.progress_at = trio.current_time()
+                self.lag = max(0.0, started - due)
+                observation = await self._probe(endpoint)
+            await trio.lowlevel.checkpoint_if_cancelled()  # nothing is recorded while stopping
+            unconfirmed = await self._record(endpoint, observation)
+            now = self.progress_at = trio.current_time()
+            self.missed += grid.between(max(due, started), now)
+            retry = endpoint.retry_interval if unconfirmed else None
+            due = next_probe(grid, started=started, now=now, retry_interval=retry)
+
+    async def _sleep_until(self, due: float) -> None:
+        with trio.CancelScope(deadline=due) as self._nap:
+            if not self._asked:
+                await trio.sleep_forever()
+        self._asked = False
+
+    def wake(self) -> None:
+        """Probe at once; while a probe is under way, once more right after it."""
+        self._asked = True
+        self._nap.cancel()
+
+    def stop(self) -> None:
+        """Stop soon; `stopped` says when."""
+        self._life.cancel()
+
+    def is_stalled(self, now: float) -> bool:
+        """Has the task made no progress for 3 × (interval + timeout)?"""
+        return now - self.progress_at > 3 * (self.endpoint.interval + self.endpoint.timeout)
+
+
+class Supervisor:
+    """Every checker, by the name of its endpoint."""
+
+    def __init__(
+        self, nursery: trio.Nursery, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter
+    ) -> None:
+        """Run checkers in *nursery*."""
+        self.checkers: dict[str, Checker] = {}
+        self._nursery = nursery
+        self._probe = probe
+        self._record = record
+        self._slots = slots
+
+    def start(self, endpoint: Endpoint, *, after: trio.Event | None = None) -> None:
+        """Start to watch *endpoint*, once *after* is set."""
+        checker = Checker(endpoint, probe=self._probe, record=self._record, slots=self._slots)
+        self.checkers[endpoint.name] = checker
+        self._nursery.start_soon(checker.run, after, name=f"check:{endpoint.name}")
+
+    def stop(self, name: str) -> trio.Event:
+        """Stop to watch the endpoint *name*; the event is set when its task has ended."""
+        checker = self.checkers.pop(name)
+        checker.stop()
+        return checker.stopped
+
+    def replace(self, endpoint: Endpoint) -> None:
+        """Watch *endpoint* in place of the one with its name, from when that one's task has ended."""
+        self.start(endpoint, after=self.stop(endpoint.name))
+
+    def probe_now(self, name: str) -> None:
+        """Probe the endpoint *name* out of turn; it counts as an ordinary observation."""
+        self.checkers[name].wake()
+
+    def stalled(self) -> Iterable[str]:
+        """The names of endpoints whose task makes no progress."""
+        now = trio.current_time()
+        return [name for name, checker in self.checkers.items() if checker.is_stalled(now)]
