@@ -1,0 +1,48 @@
+# The two commands of a newcomer are `make run` and `make test`. Each makes .venv when it is missing or stale.
+# PYTHON=/path/to/python chooses the interpreter (3.11 or newer), ARGS="…" is passed on to what is run.
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
+COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
+	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
+
+.PHONY: run demo test lint bench lock clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/.runs  ## start the daemon with the shipped config
+	@echo "Starting the monitor; its page is at the address that follows 'ready:'. Ctrl-C stops it."
+	@exec $(BIN)/monitor run $(ARGS)
+
+demo: $(VENV)/.runs  ## a tour on loopback
+	@exec $(BIN)/monitor demo $(ARGS)
+
+test: $(VENV)/.tests  ## the whole test suite; needs no network beyond loopback
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.tests  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.tests  ## start-up figures, beside those of peers
+	$(BIN)/python benchmarks/startup.py $(ARGS)
+
+lock:  ## pin again after a change of dependencies; ARGS=--upgrade takes newer ones (needs uv)
+	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \
+		$(COMPILE) --group build --output-file requirements.lock
+	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \
+		$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:  ## remove whatever was built; not the data
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What it takes to run, and to test: installed from the locks, then the project itself, which brings nothing along.
+$(VENV)/.runs: requirements.lock pyproject.toml .ci/venv
+	@PYTHON="$(PYTHON)" sh .ci/venv $(VENV) requirements.lock
+	@touch $@
+
+$(VENV)/.tests: requirements-dev.lock $(VENV)/.runs
+	@PYTHON="$(PYTHON)" sh .ci/venv $(VENV) requirements-dev.lock
+	@touch $@
