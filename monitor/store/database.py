@@ -1,0 +1,83 @@
+"""The connection: transactions, and what SQLite's errors mean in words.
+
+Nothing here knows a table. The monitor keeps exactly one connection, for reads, writes and checkpoints alike:
+SQLite before 3.51 can damage a database whose log is reset by one connection while another writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+from monitor.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BUSY_TIMEOUT = 1.0  # seconds to wait for another program that looks into the file
+_LOG_LIMIT = 64 * 1024 * 1024  # bytes: the write-ahead log is cut to this after a checkpoint
+
+_MEANING = {
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_BUSY: "another program has locked it",
+    sqlite3.SQLITE_LOCKED: "another program has locked it",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_PERM: "permission denied",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+    sqlite3.SQLITE_IOERR: "the disk failed",
+    sqlite3.SQLITE_CORRUPT: "it is damaged",
+    sqlite3.SQLITE_NOTADB: "it is not a database",
+    sqlite3.SQLITE_CONSTRAINT: "the new values contradict those it holds",
+}
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file at *path*, and change nothing in it yet; threads may take turns with the connection."""
+    return sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+
+
+def configure(db: sqlite3.Connection) -> None:
+    """Make a commit durable once it returns, and readers from outside no obstacle to it."""
+    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError("its file system cannot share memory, which the log needs")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA fullfsync = ON")  # macOS only: there, a plain fsync stops at the drive's cache
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute(f"PRAGMA journal_size_limit = {_LOG_LIMIT}")
+
+
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of the block, or nothing of it."""
+    if db.in_transaction:  # the disk failed so badly that not even the roll-back was possible then
+        db.execute("ROLLBACK")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # After some errors SQLite has rolled back already; the first error is the one worth telling.
+        if db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                db.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the operating system raise in the block into a StoreError of one sentence."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot use the database {path}: {_meaning(error)}") from error
+    except OSError as error:
+        raise StoreError(f"cannot use {error.filename or path}: {error.strerror or error}") from error
+
+
+def _meaning(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", None)  # only there when SQLite itself raised it
+    known = None if code is None else _MEANING.get(code & 0xFF)  # the upper bits only say where
+    return known or str(error)

@@ -1,0 +1,268 @@
+"""Values to rows and back. What comes out equals what went in; what cannot be read is a StoreError."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.errors import StoreError
+from monitor.core.health import NO_STREAK, Health, Streak
+from monitor.core.model import (
+    OK,
+    Delivery,
+    Incident,
+    Observation,
+    Outcome,
+    Reason,
+    State,
+    Status,
+    Transition,
+)
+from monitor.store import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.core.model import Alert
+
+Row = tuple[str | int | float | bytes | None, ...]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_STREAKS = ("as_bad_as_degraded", "as_bad_as_down", "as_good_as_degraded", "as_good_as_up")
+# ASCII only, so that text which is no valid Unicode (a lone surrogate in a message) can be written too.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def millis(moment: datetime) -> int:
+    """*moment* as milliseconds since the epoch."""
+    return (moment - _EPOCH) // _MILLISECOND
+
+
+def moment(milliseconds: int) -> datetime:
+    """The moment that `millis` made *milliseconds* of."""
+    return _EPOCH + milliseconds * _MILLISECOND
+
+
+def _millis_or_none(value: datetime | None) -> int | None:
+    return None if value is None else millis(value)
+
+
+def _moment_or_none(value: int | None) -> datetime | None:
+    return None if value is None else moment(value)
+
+
+@contextlib.contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Somebody else may have written into the file: say which row it is that makes no sense."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise StoreError(f"the database holds an unreadable entry for {what}") from error
+
+
+# The plain `ok` of nearly every observation takes no room.
+def _reason_json(reason: Reason) -> dict[str, Any] | None:
+    return None if reason == OK else reason.to_json()
+
+
+def _reason_from_json(data: dict[str, Any] | None) -> Reason:
+    return OK if data is None else Reason.from_json(data)
+
+
+def _reason_text(reason: Reason) -> str | None:
+    return None if reason == OK else _encode(reason.to_json())
+
+
+def _reason_from_text(text: str | None) -> Reason:
+    return OK if text is None else Reason.from_json(json.loads(text))
+
+
+def _streak_json(streak: Streak) -> list[Any] | None:
+    if streak == NO_STREAK:
+        return None
+    return [streak.count, _millis_or_none(streak.since), _reason_json(streak.reason)]
+
+
+def _streak_from_json(data: list[Any] | None) -> Streak:
+    if data is None:
+        return NO_STREAK
+    count, since, reason = data
+    return Streak(count, _moment_or_none(since), _reason_from_json(reason))
+
+
+def _health_text(health: Health) -> str:
+    data: dict[str, Any] = {
+        "state": str(health.state),
+        "counted_at": _millis_or_none(health.counted_at),
+        "unknowns": health.unknowns,
+    }
+    for name in _STREAKS:
+        data[name] = _streak_json(getattr(health, name))
+    return _encode(data)
+
+
+def _health_from_text(text: str) -> Health:
+    data = json.loads(text)
+    return Health(
+        state=State(data["state"]),
+        counted_at=_moment_or_none(data["counted_at"]),
+        unknowns=data["unknowns"],
+        **{name: _streak_from_json(data[name]) for name in _STREAKS},
+    )
+
+
+def _observation_text(observation: Observation) -> str:
+    return _encode(
+        {
+            "endpoint": observation.endpoint,
+            "status": str(observation.status),
+            "reason": _reason_json(observation.reason),
+            "started_at": millis(observation.started_at),
+            "duration": observation.duration,
+            "phases": dict(observation.phases),
+            "facts": dict(observation.facts),
+        }
+    )
+
+
+def _observation_from_text(text: str) -> Observation:
+    data = json.loads(text)
+    return Observation(
+        endpoint=data["endpoint"],
+        status=Status(data["status"]),
+        reason=_reason_from_json(data["reason"]),
+        started_at=moment(data["started_at"]),
+        duration=data["duration"],
+        phases=data["phases"],
+        facts=data["facts"],
+    )
+
+
+def endpoint_row(record: Record) -> Row:
+    """name, health, since, sequence, last, watched, described."""
+    return (
+        record.name,
+        _health_text(record.health),
+        _millis_or_none(record.since),
+        record.sequence,
+        None if record.last is None else _observation_text(record.last),
+        int(record.watched),
+        None if record.described is None else _encode(dict(record.described)),
+    )
+
+
+def record_from_row(row: tuple[Any, ...]) -> Record:
+    """Read what `endpoint_row` wrote, followed by the open incident's columns or as many NULLs."""
+    name, health, since, sequence, last, watched, described, *incident = row
+    with _readable(f'endpoint "{name}"'):
+        return Record(
+            name=name,
+            health=_health_from_text(health),
+            since=_moment_or_none(since),
+            sequence=sequence,
+            incident=None if incident[0] is None else _incident_from_row(tuple(incident)),
+            last=None if last is None else _observation_from_text(last),
+            watched=bool(watched),
+            described=None if described is None else json.loads(described),
+        )
+
+
+def incident_row(incident: Incident) -> Row:
+    """id, endpoint, started_at, reason, owed, resolved_at."""
+    return (
+        incident.id,
+        incident.endpoint,
+        millis(incident.started_at),
+        _reason_text(incident.reason),
+        _encode(list(incident.owed)),
+        _millis_or_none(incident.resolved_at),
+    )
+
+
+def _incident_from_row(row: tuple[Any, ...]) -> Incident:
+    ident, endpoint, started_at, reason, owed, resolved_at = row
+    return Incident(
+        id=ident,
+        endpoint=endpoint,
+        started_at=moment(started_at),
+        reason=_reason_from_text(reason),
+        owed=tuple(json.loads(owed)),
+        resolved_at=_moment_or_none(resolved_at),
+    )
+
+
+def history_row(endpoint: str, observation: Observation) -> Row:
+    """endpoint (its name), started_at, status, reason, duration, phases."""
+    return (
+        endpoint,
+        millis(observation.started_at),
+        str(observation.status),
+        _reason_text(observation.reason),
+        float(observation.duration),
+        _encode(dict(observation.phases)),
+    )
+
+
+def transition_row(transition: Transition) -> Row:
+    """endpoint, before, after, at, reason, incident, outcome."""
+    return (
+        transition.endpoint,
+        str(transition.before),
+        None if transition.after is None else str(transition.after),
+        millis(transition.at),
+        _reason_text(transition.reason),
+        transition.incident,
+        str(transition.outcome),
+    )
+
+
+def transition_from_row(row: tuple[Any, ...]) -> Transition:
+    """Read an id, followed by what `transition_row` wrote."""
+    ident, endpoint, before, after, at, reason, incident, outcome = row
+    with _readable(f"transition {ident}"):
+        return Transition(
+            id=ident,
+            endpoint=endpoint,
+            before=State(before),
+            after=None if after is None else State(after),
+            at=moment(at),
+            reason=_reason_from_text(reason),
+            incident=incident,
+            outcome=Outcome(outcome),
+        )
+
+
+def alert_row(alert: Alert) -> Row:
+    """id, type, endpoint, created_at, body."""
+    return (alert.id, alert.type, alert.endpoint, millis(alert.created_at), alert.body)
+
+
+def lane(sink: str, endpoint: str | None) -> tuple[str, str]:
+    """The lane's key: no endpoint is the empty name, which no endpoint can have."""
+    return sink, endpoint or ""
+
+
+def delivery_from_row(row: tuple[Any, ...]) -> Delivery:
+    """Read a delivery joined with its alert: the fields of Delivery in their order."""
+    ident, alert, kind, endpoint, sink, body, created_at, attempts, first_try_at, digest = row
+    with _readable(f"delivery {ident}"):
+        return Delivery(
+            id=ident,
+            alert=alert,
+            type=kind,
+            endpoint=endpoint or None,
+            sink=sink,
+            body=body,
+            created_at=moment(created_at),
+            attempts=attempts,
+            first_try_at=_moment_or_none(first_try_at),
+            digest=digest,
+        )
+
+
+def text(message: str) -> str:
+    """*message* as SQLite can keep it: what is no valid Unicode is replaced."""
+    return message.encode("utf-8", "replace").decode()

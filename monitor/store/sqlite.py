@@ -1,0 +1,189 @@
+"""The embedded store: SQLite behind the `Store` interface.
+
+    async with open_store(data_dir, clock=clock) as store:
+        ...
+
+Leaving the block writes what was appended, closes the database and unlocks the directory. All of it happens on
+one thread at a time, and there is one connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import attrs
+import trio
+
+from monitor.core.errors import StoreError
+from monitor.store import database, readers, writer
+from monitor.store.files import DataFiles
+from monitor.store.group import GroupWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from monitor.core.model import Delivery, Transition
+    from monitor.core.ports import Clock
+    from monitor.store import Entry, Record
+    from monitor.store.group import Work
+
+T = TypeVar("T")
+
+_ABANDON = 1000  # deliveries to bury in one transaction: other writes come in between
+
+log = logging.getLogger(__name__)
+
+
+class RunSync(Protocol):
+    """Where blocking calls are made: `in_thread`, or `run_here`."""
+
+    async def __call__(self, work: Callable[[], T], /, *, limiter: trio.CapacityLimiter) -> T:
+        """Call *work* with a token of *limiter*; to cancel the caller does not abandon it."""
+
+
+async def in_thread(work: Callable[[], T], /, *, limiter: trio.CapacityLimiter) -> T:
+    """Call *work* in a thread, and wait for it whatever happens."""
+    return await trio.to_thread.run_sync(work, limiter=limiter)
+
+
+async def run_here(work: Callable[[], T], /, *, limiter: trio.CapacityLimiter) -> T:
+    """Call *work* on the loop's own thread: for simulated time, which threads would outrun."""
+    async with limiter:
+        return work()
+
+
+@contextlib.asynccontextmanager
+async def open_store(data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thread) -> AsyncIterator[SqliteStore]:
+    """Open the store in *data_dir*, which is made if missing and is ours alone until the block is left.
+
+    StoreError when another daemon has it, it cannot be written, or its database is damaged, foreign or newer.
+    As with a nursery, what the block raises arrives in an exception group.
+    """
+    one = trio.CapacityLimiter(1)
+    files = await run_sync(partial(DataFiles.open, data_dir), limiter=one)
+    store = SqliteStore(files, clock, run_sync, one)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.flush_for_ever)
+            try:
+                yield store
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        # Bounded by what one write may wait for a lock: a call that has begun is never abandoned.
+        with trio.CancelScope(shield=True):
+            await store.close()
+
+
+class SqliteStore:
+    """A `Store` in one file. Make it with `open_store`."""
+
+    def __init__(self, files: DataFiles, clock: Clock, run_sync: RunSync, limiter: trio.CapacityLimiter) -> None:
+        """Own *files*; every call to them goes through *run_sync* with *limiter*."""
+        self._files = files
+        self._run_sync = run_sync
+        self._limiter = limiter
+        self._writes = GroupWriter(self._run, clock)
+
+    async def _run(self, work: Work[T]) -> T:
+        """Call *work* with the connection, where it may block."""
+
+        def blocking() -> T:
+            with database.explained(self._files.path):
+                return work(self._files.db)
+
+        return await self._run_sync(blocking, limiter=self._limiter)
+
+    @property
+    def dropped(self) -> int:
+        """How many appended entries were never written."""
+        return self._writes.dropped
+
+    async def flush_for_ever(self) -> None:
+        """Write what is appended, soon after; `open_store` runs this."""
+        await self._writes.flush_for_ever()
+
+    async def close(self) -> None:
+        """Write what was appended, and close; `open_store` calls this. Failures are logged."""
+        await self._writes.close()
+        try:
+            await self._run_sync(self._files.close, limiter=self._limiter)
+        except StoreError as error:
+            log.error("the database was not closed cleanly: %s", error)  # noqa: TRY400 - says it all
+
+    async def records(self) -> dict[str, Record]:
+        """Every endpoint ever kept, by name."""
+        return await self._run(readers.records)
+
+    async def commit(self, entry: Entry) -> Transition | None:
+        """Write *entry*, and all that was appended before it, now; returns the transition with its id."""
+        ident = await self._writes.write(partial(writer.write_entry, entry=writer.EntryRows.of(entry)))
+        if entry.decision is None or ident is None:
+            return None
+        return attrs.evolve(entry.decision.transition, id=ident)
+
+    def append(self, entry: Entry) -> None:
+        """Write *entry* soon: within 100 ms or 256 entries, together with others."""
+        if entry.decision is not None:
+            raise ValueError("an entry with a decision wants commit()")
+        self._writes.lay_down(partial(writer.write_entry, entry=writer.EntryRows.of(entry)))
+
+    async def transitions(
+        self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100
+    ) -> Sequence[Transition]:
+        """Transitions in order of id, those with a larger id than *after*; *endpoints* None: of all."""
+        return await self._run(partial(readers.transitions, endpoints=endpoints, after=after, limit=limit))
+
+    async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
+        """Deliveries to try now: the first pending of each lane, unless its id is in *busy*; *room* for each sink."""
+        return await self._run(partial(readers.due, now=now, room=dict(room), busy=frozenset(busy)))
+
+    async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
+        """When the earliest first-of-its-lane of *sinks*, not in *busy*, is due; None: nothing waits."""
+        return await self._run(partial(readers.next_due, sinks=frozenset(sinks), busy=frozenset(busy)))
+
+    async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
+        """It was delivered."""
+        await self._writes.write(partial(writer.finish, delivery=delivery, state="delivered", attempts=attempts, at=at))
+
+    async def postpone(
+        self, delivery: int, *, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+    ) -> None:
+        """It failed and is to be tried again."""
+        await self._writes.write(
+            partial(
+                writer.postpone,
+                delivery=delivery,
+                attempts=attempts,
+                first_try_at=first_try_at,
+                not_before=not_before,
+                error=error,
+            )
+        )
+
+    async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
+        """It is dead: kept, listed, no longer in the way of the next."""
+        await self._writes.write(
+            partial(writer.finish, delivery=delivery, state="dead", attempts=attempts, at=at, error=error)
+        )
+
+    async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
+        """Bury every pending delivery, not in *busy*, to a sink not in *keep*; how many there were."""
+        count = 0
+        for sink in await self._run(readers.waiting_sinks):  # asked often, and nearly always there is none to bury
+            while sink not in keep:
+                some = partial(writer.abandon, sink=sink, busy=frozenset(busy), error=error, at=at, limit=_ABANDON)
+                done = await self._writes.write(some)
+                count += done
+                if done < _ABANDON:
+                    break
+        return count
+
+    async def pending(self) -> int:
+        """How many deliveries wait."""
+        return await self._run(readers.pending)

@@ -1,0 +1,149 @@
+"""What writes: each function is one part of an open transaction.
+
+The invariant of the outbox is kept here: a lane with pending deliveries has exactly one head, the one with the
+smallest id.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from monitor.store import rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from monitor.core.model import Alert
+    from monitor.store import Entry
+
+_ENDPOINT = """
+    INSERT INTO endpoints (name, health, since, sequence, last, watched, described) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET
+        health = excluded.health, since = excluded.since, sequence = excluded.sequence,
+        last = excluded.last, watched = excluded.watched, described = excluded.described
+"""
+_INCIDENT = """
+    INSERT INTO incidents (id, endpoint, started_at, reason, owed, resolved_at) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET
+        started_at = excluded.started_at, reason = excluded.reason, owed = excluded.owed,
+        resolved_at = excluded.resolved_at
+"""
+_HISTORY = """
+    INSERT INTO history (endpoint, started_at, status, reason, duration, phases)
+    VALUES ((SELECT id FROM endpoints WHERE name = ?), ?, ?, ?, ?, ?)
+"""
+_TRANSITION = """
+    INSERT INTO transitions (endpoint, before, after, at, reason, incident, outcome)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_ALERT = "INSERT INTO alerts (id, type, endpoint, created_at, body) VALUES (?, ?, ?, ?, ?)"
+_DELIVERY = """
+    INSERT INTO deliveries (alert, sink, endpoint, state, head, not_before)
+    VALUES (:alert, :sink, :endpoint, 'pending', NOT EXISTS (
+        SELECT 1 FROM deliveries WHERE state = 'pending' AND sink = :sink AND endpoint = :endpoint
+    ), :not_before)
+"""
+_POSTPONE = """
+    UPDATE deliveries SET attempts = ?, first_try_at = ?, not_before = ?, last_error = ?
+    WHERE id = ? AND state = 'pending'
+"""
+_LANE_OF = "SELECT sink, endpoint FROM deliveries WHERE id = ? AND state = 'pending'"
+_FINISH = """
+    UPDATE deliveries
+        SET state = ?, head = 0, attempts = coalesce(?, attempts), settled_at = ?, last_error = coalesce(?, last_error)
+    WHERE id = ?
+"""
+_TO_SINK = "SELECT id FROM deliveries WHERE state = 'pending' AND sink = ? ORDER BY endpoint, id LIMIT ?"
+_ELECT = """
+    UPDATE deliveries SET head = 1 WHERE id = (
+        SELECT min(id) FROM deliveries WHERE state = 'pending' AND sink = ? AND endpoint = ?
+    )
+"""
+
+
+@attrs.frozen(kw_only=True)
+class EntryRows:
+    """An Entry made ready to be written: where it is made, a value that is not JSON is its maker's error."""
+
+    endpoint: rows.Row
+    incidents: tuple[rows.Row, ...]
+    history: rows.Row | None
+    transition: rows.Row | None
+    alerts: tuple[tuple[rows.Row, tuple[dict[str, str | int], ...]], ...]
+
+    @classmethod
+    def of(cls, entry: Entry) -> EntryRows:
+        """Freeze *entry*; TypeError or ValueError when a fact is not a JSON value."""
+        record, decision = entry.record, entry.decision
+        concerned = (record.incident, decision.incident if decision else None)
+        return cls(
+            endpoint=rows.endpoint_row(record),
+            incidents=tuple({i.id: rows.incident_row(i) for i in concerned if i is not None}.values()),
+            history=rows.history_row(record.name, entry.observation) if entry.observation else None,
+            transition=rows.transition_row(decision.transition) if decision else None,
+            alerts=tuple((rows.alert_row(a), _deliveries(a)) for a in decision.alerts) if decision else (),
+        )
+
+
+def _deliveries(alert: Alert) -> tuple[dict[str, str | int], ...]:
+    at_once = rows.millis(alert.created_at)
+    return tuple(
+        {"alert": alert.id, "sink": sink, "endpoint": endpoint, "not_before": at_once}
+        for sink, endpoint in (rows.lane(sink, alert.endpoint) for sink in dict.fromkeys(alert.sinks))
+    )
+
+
+def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
+    """Write all of *entry*; returns the id of its transition."""
+    db.execute(_ENDPOINT, entry.endpoint)
+    db.executemany(_INCIDENT, entry.incidents)
+    if entry.history is not None:
+        db.execute(_HISTORY, entry.history)
+    for alert, deliveries in entry.alerts:
+        db.execute(_ALERT, alert)
+        db.executemany(_DELIVERY, deliveries)
+    return None if entry.transition is None else db.execute(_TRANSITION, entry.transition).lastrowid
+
+
+def postpone(
+    db: sqlite3.Connection,
+    delivery: int,
+    *,
+    attempts: int,
+    first_try_at: datetime,
+    not_before: datetime,
+    error: str,
+) -> None:
+    """Keep it the head of its lane, to be tried again."""
+    moments = rows.millis(first_try_at), rows.millis(not_before)
+    db.execute(_POSTPONE, (attempts, *moments, rows.text(error), delivery))
+
+
+def finish(
+    db: sqlite3.Connection,
+    delivery: int,
+    *,
+    state: str,
+    attempts: int | None = None,
+    at: datetime,
+    error: str | None = None,
+) -> None:
+    """Take a pending delivery out of its lane, as `delivered` or `dead`; the next becomes the head."""
+    lane = db.execute(_LANE_OF, (delivery,)).fetchone()
+    if lane is None:  # finished before: what a crash or a retry repeats changes nothing
+        return
+    db.execute(_FINISH, (state, attempts, rows.millis(at), error and rows.text(error), delivery))
+    db.execute(_ELECT, lane)
+
+
+def abandon(db: sqlite3.Connection, sink: str, *, busy: Collection[int], error: str, at: datetime, limit: int) -> int:
+    """Bury pending deliveries to *sink* that are not *busy*, at most *limit*; how many there were."""
+    found = db.execute(_TO_SINK, (sink, limit + len(busy))).fetchall()
+    free = [ident for (ident,) in found if ident not in busy][:limit]
+    for ident in free:
+        finish(db, ident, state="dead", at=at, error=error)
+    return len(free)
