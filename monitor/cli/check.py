@@ -93,7 +93,7 @@ class _Selection:
         on_result: Callable[[Endpoint, Observation], None] = lambda _, __: None,
     ) -> list[Observation]:
         """Probe all of it; the results are in the order of the endpoints."""
-        from monitor import oneshot  # noqa: PLC0415 - trio comes with it; a mistyped option is told sooner
+        from monitor import oneshot  # noqa: PLC0415 - trio comes with it; mistakes are told sooner
 
         try:
             return oneshot.run(

@@ -31,18 +31,31 @@ def run(args: Sequence[str]) -> int:
     try:
         code = _invoke(args)
         sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout)
-        return BROKEN_PIPE
-    except click.UsageError as exc:
-        return _usage(exc)
-    except ConfigError as exc:
-        return _failed(*map(str, exc.problems))
-    except (MonitorError, click.ClickException) as exc:
-        return _failed(str(exc))
     except Exception as exc:  # noqa: BLE001 - the last resort: a sentence in place of a traceback
-        return _unexpected(exc)
+        return _reported(exc)
     return code
+
+
+def _reported(exc: Exception) -> int:
+    match _innermost(exc):
+        case BrokenPipeError():
+            _discard(sys.stdout)
+            return BROKEN_PIPE
+        case click.UsageError() as mistake:
+            return _usage(mistake)
+        case ConfigError(problems=problems):
+            return _failed(*map(str, problems))
+        case MonitorError() | click.ClickException() as known:
+            return _failed(str(known))
+        case unexpected:
+            return _unexpected(unexpected)
+
+
+def _innermost(exc: Exception) -> Exception:
+    """What a nursery wrapped, where it is one thing."""
+    while isinstance(exc, ExceptionGroup) and len(exc.exceptions) == 1:
+        exc = exc.exceptions[0]
+    return exc
 
 
 def _invoke(args: Sequence[str]) -> int:

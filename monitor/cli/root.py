@@ -23,10 +23,10 @@ LATER = frozenset(
 class _Commands(click.Group):
     """A group that knows its commands by name and loads one on demand."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"monitor.cli.{cmd_name}").command
@@ -42,7 +42,7 @@ class _Commands(click.Group):
             ctx.fail(f"No such command '{name}'.{_hint(name)}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -56,10 +56,8 @@ def _hint(name: str) -> str:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @config_file
-@click.version_option(
-    package_name="nursery-monitor", prog_name="nursery-monitor", message="%(prog)s %(version)s"
-)
-def root(config: object) -> None:  # noqa: ARG001 - the commands read it from the context
+@click.version_option(package_name="nursery-monitor", prog_name="nursery-monitor", message="%(prog)s %(version)s")
+def root(config: object) -> None:
     """Watch services: HTTP, WebSocket, and checks of your own.
 
     Exit codes of one-shot commands: 0 all up, 1 degraded, 2 down, 3 unknown or any error, 130 interrupted.

@@ -69,8 +69,7 @@ def width(text: str) -> int:
     import unicodedata  # noqa: PLC0415 - most texts need no table
 
     return sum(
-        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
-        for each in text
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
     )
 
 

@@ -23,6 +23,12 @@ class Masker:
             self._values.update({value, quote(value, safe=""), quote(value), quote_plus(value)})
             self._pattern = None
 
+    def __or__(self, other: Masker) -> Masker:
+        """One that masks what either does."""
+        both = Masker()
+        both._values = self._values | other._values
+        return both
+
     def __call__(self, text: str) -> str:
         """Mask *text*."""
         if not self._values:

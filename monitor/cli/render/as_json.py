@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Endpoint, Observation, Status
 
 
-def render(
-    endpoints: Sequence[Endpoint], seen: Sequence[Observation], worst: Status, *, ascii_only: bool
-) -> str:
+def render(endpoints: Sequence[Endpoint], seen: Sequence[Observation], worst: Status, *, ascii_only: bool) -> str:
     """Render them in the order given; the text does without newline at its end."""
     document = {
         "status": str(worst),

@@ -65,9 +65,7 @@ class Text:
                 spans += [(comma,), (f"{counts[status]} {status}", _STYLES[status])]
         return self.terminal.line(spans)
 
-    def _row(
-        self, symbol: str, word: str, style: str, endpoint: Endpoint, seconds: float | None
-    ) -> list[Span]:
+    def _row(self, symbol: str, word: str, style: str, endpoint: Endpoint, seconds: float | None) -> list[Span]:
         name, target = printable(endpoint.name), printable(endpoint.target)
         took = "" if seconds is None else seconds_text(seconds)
         row: list[Span] = [
