@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     import trio
-    from trio_websocket import WebSocketConnection
+    from trio_websocket import CloseReason, WebSocketConnection
 
 T = TypeVar("T")
 
 _ABNORMAL = 1006  # what stands for a close code where none came
-_HEAD_LIMIT = 64 * 1024
+_HEAD_LIMIT = 16 * 1024  # what h11 takes at most, too
 _MESSAGE_LIMIT = 1024 * 1024  # bytes of one message
 _MOST_WAITING = 4 * 1024 * 1024  # bytes of messages that no step has looked at yet
 _MOST_MESSAGES = 10_000
@@ -105,6 +105,7 @@ class Conversation:
 
     async def hold(self, handshake: Handshake) -> None:
         """Shake hands, go through the steps, close."""
+        import h11  # noqa: PLC0415
         import trio  # noqa: PLC0415
         import trio_websocket  # noqa: PLC0415
         import wsproto.utilities  # noqa: PLC0415
@@ -123,6 +124,7 @@ class Conversation:
             trio_websocket.ConnectionClosed,
             wsproto.utilities.LocalProtocolError,
             wsproto.utilities.RemoteProtocolError,
+            h11.ProtocolError,
         ) as group:
             self._fail(Code.PROTOCOL, _protocol_text(group.exceptions[0]))
         finally:
@@ -147,7 +149,7 @@ class Conversation:
 
         self._probe.phase("handshake")
         hung_up = "the server closed the connection during the handshake"
-        connection = await self._unless(self._stream.ended, lambda: hung_up, shake)
+        connection = await self._unless(self._stream.hung_up, lambda: hung_up, shake)
         self._probe.facts["headers"] = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in connection.handshake_headers
         }
@@ -198,7 +200,7 @@ class Conversation:
 
         began = self._probe.monotonic()
         with trio.move_on_after(within or float("inf")) as patience:
-            await self._unless(self._closed, lambda: _closed_text(connection), connection.ping)
+            await self._unless(self._closed, lambda: _closed_text(connection.closed), connection.ping)
         if within is not None and patience.cancelled_caught:
             self._fail(Code.TIMEOUT, f"no pong within {seconds_text(within)}")
         self._probe.facts["ping_rtt"] = timedelta(seconds=self._probe.monotonic() - began)
@@ -212,7 +214,7 @@ class Conversation:
                 try:
                     message = await self._messages.receive()
                 except trio.EndOfChannel:
-                    self._fail(Code.PROTOCOL, f"{_closed_text(connection)} before a message with {step.expect}")
+                    self._fail(Code.PROTOCOL, f"{_closed_text(connection.closed)} before a message with {step.expect}")
                 self._waiting -= len(message)
                 complaint = expectations.first_false(_facts(message, expectations))
                 if complaint is None:
@@ -252,12 +254,12 @@ class Conversation:
 
 
 class _WatchedStream:
-    """Passes bytes through to trio-websocket; looks at the handshake's answer, and notices the end."""
+    """Passes bytes through to trio-websocket; looks at the handshake's answer, and notices its early end."""
 
     def __init__(self, stream: Stream) -> None:
         import trio  # noqa: PLC0415
 
-        self.ended = trio.Event()
+        self.hung_up = trio.Event()
         self._stream = stream
         self._head: bytes | None = b""  # what has come of the answer's head; None: it is whole
 
@@ -267,13 +269,18 @@ class _WatchedStream:
         try:
             data = await self._stream.receive_some(max_bytes)
         except trio.BrokenResourceError:
-            self.ended.set()
+            self._end()
             raise
         if not data:
-            self.ended.set()
+            self._end()
         elif self._head is not None:
             self._look(self._head + data)
         return data
+
+    def _end(self) -> None:
+        # With a whole head trio-websocket has made up its mind already, and will say what it makes of the end.
+        if self._head is not None:
+            self.hung_up.set()
 
     def _look(self, head: bytes) -> None:
         """Refuse any answer but 101 at once, however long its body may be."""
@@ -312,8 +319,7 @@ def _facts(message: str | bytes, expectations: Expectations) -> dict[str, Any]:
     return facts
 
 
-def _closed_text(connection: WebSocketConnection) -> str:
-    closed = connection.closed
+def _closed_text(closed: CloseReason | None) -> str:
     if closed is None or closed.code == _ABNORMAL:
         return "the server dropped the connection"
     reason = f": {closed.reason}" if closed.reason else ""
@@ -327,7 +333,8 @@ def _protocol_text(exc: BaseException) -> str:
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
     if isinstance(exc, trio_websocket.ConnectionClosed):
-        closed = exc.reason
-        return "the server dropped the connection" if closed is None else f"the connection was closed: {closed.name}"
-    theirs = exc.__context__ if exc.__context__ is not None else exc
+        return _closed_text(exc.reason)
+    theirs = exc
+    while theirs.__context__ is not None:
+        theirs = theirs.__context__
     return f"the server broke the protocol: {describe(theirs)}"

@@ -105,13 +105,13 @@ def _target(base: httpx.URL, location: str) -> httpx.URL:
         _refuse(Code.PROTOCOL, "Location holds control characters")
     try:
         url = base.join(location)
-        port = url.port
+        port = urlsplit(str(url)).port  # which, unlike httpx, minds its range
     except (httpx.InvalidURL, ValueError) as exc:
         raise ProbeError(Reason(Code.PROTOCOL, "processing", "Location is not a valid URL")) from exc
     if url.scheme not in _PORTS:
         _refuse(Code.POLICY, f"redirect to the scheme {url.scheme[:20]}, only http and https are followed")
-    if not url.host or port == 0 or urlsplit(str(url)).hostname is None:
-        _refuse(Code.PROTOCOL, "Location has no host")
+    if not url.host or port == 0:
+        _refuse(Code.PROTOCOL, "Location has no host or no port")
     if url.userinfo:
         _refuse(Code.POLICY, "redirect to a URL with credentials in it")
     return url.copy_with(fragment=None)

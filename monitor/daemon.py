@@ -147,6 +147,7 @@ class Daemon:
             net=self._net,
             clock=self.clock,
             rand=self._rand,
+            log=logging.getLogger("monitor.outbox"),
             mask=self.config.masker,
         )
         self._recorder = Recorder(store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring)

@@ -68,11 +68,11 @@ class ByteSize(int):
         return cls(size)
 
     def __str__(self) -> str:
-        """`1MiB`, `1500B`."""
+        """`1 MiB`, `1500 B`: reads back as the same size."""
         for unit in ("GiB", "MiB", "KiB"):
             if self >= _BYTES[unit] and self % _BYTES[unit] == 0:
-                return f"{int(self) // _BYTES[unit]}{unit}"
-        return f"{int(self)}B"
+                return f"{int(self) // _BYTES[unit]} {unit}"
+        return f"{int(self)} B"
 
     __repr__ = __str__
 

@@ -9,13 +9,9 @@ import errno
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING
 
 from monitor.core.errors import ProbeError, describe
 from monitor.core.model import Code, Reason
-
-if TYPE_CHECKING:
-    import trio
 
 _OWN_TROUBLE = {
     errno.EMFILE: "the monitor has no free file descriptor",
@@ -135,12 +131,3 @@ def reason_of(exc: BaseException | None) -> Reason | None:
             return exc.reason
         exc = exc.__cause__
     return None
-
-
-def broken(exc: OSError, phase: str | None) -> trio.BrokenResourceError:
-    """Make the error that Trio's streams raise, with the reason as its cause."""
-    import trio  # noqa: PLC0415 - this table is also read where no loop runs
-
-    error = trio.BrokenResourceError()
-    error.__cause__ = from_stream(exc, phase)
-    return error

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import attrs
 import trio
@@ -20,7 +20,6 @@ from monitor.core.model import Code, Reason
 from monitor.core.quantities import seconds_text
 from monitor.net.reasons import (
     CERTIFICATE_EXPIRED,
-    broken,
     from_connect,
     from_stream,
     from_tls,
@@ -63,7 +62,7 @@ class SocketStream:
             except ssl.SSLWantReadError:
                 await trio.lowlevel.wait_readable(self._socket)
             except OSError as exc:
-                raise self._failure(exc) from exc
+                self._fail(exc)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""
@@ -85,7 +84,7 @@ class SocketStream:
                 self.ragged = True
                 return b""
             except OSError as exc:
-                raise self._failure(exc) from exc
+                self._fail(exc)
             else:
                 await self._give_way()
                 return data
@@ -97,8 +96,11 @@ class SocketStream:
             self._eager = 0
             await trio.lowlevel.checkpoint()
 
-    def _failure(self, exc: OSError) -> Exception:
-        return trio.ClosedResourceError() if self._socket.fileno() < 0 else broken(exc, None)
+    def _fail(self, exc: OSError) -> NoReturn:
+        """Raise what Trio's streams raise, with the reason as its cause."""
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError from exc
+        raise trio.BrokenResourceError from from_stream(exc, None)
 
     async def handshake(self, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
         """Speak TLS from now on. Raises OSError or ValueError, as `ssl` does."""
