@@ -1,0 +1,51 @@
+"""The HTTP face of the daemon: page, API and live feed. It reads and shows; it decides nothing.
+
+    access.py   who is asking, and what they may see: the only place that knows
+    objects.py  values as the JSON objects of the API
+    answers.py  the shapes of an answer: JSON, problems, "not found", security headers
+    api.py      health, readiness and the API
+    feed.py     the live WebSocket
+    page.py     the pages, with templates/ and static/
+    app.py      the table of routes, each with its audience
+    server.py   the listening socket, and anycorn inside our nursery
+
+`Face` is all this package sees of the daemon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from monitor.config import Config
+    from monitor.core.ports import Clock
+    from monitor.live import LiveFeed
+    from monitor.store import Record, Store
+
+
+class Face(Protocol):
+    """What the web sees of the daemon."""
+
+    @property
+    def config(self) -> Config:
+        """The config in force; a reload puts another in its place, so ask again for every request."""
+
+    @property
+    def store(self) -> Store:
+        """For the history of transitions."""
+
+    @property
+    def feed(self) -> LiveFeed:
+        """Every observation and transition as it happens."""
+
+    @property
+    def clock(self) -> Clock:
+        """For open incidents: how long until now."""
+
+    def records(self) -> Mapping[str, Record]:
+        """How every endpoint stands now, by name; one that was never probed may be missing."""
+
+    def not_ready(self) -> str | None:
+        """Why `/readyz` must say no, as one sentence; None: it may say yes."""

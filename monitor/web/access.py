@@ -1,0 +1,163 @@
+"""Who is asking and what they may see (PRODUCT section 6): the one place that decides it, and denies by default.
+
+A route names its `Audience`; `identify` makes the `Caller` of a request; everything else asks the caller. What a
+caller may not see must be answered exactly like what does not exist.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import hmac
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from monitor.config import Access, Config, Listen
+    from monitor.core.model import Endpoint
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<name>[^\[\]:@/\s]+))(?::\d{0,5})?")
+
+
+class Role(enum.IntEnum):
+    """Each may do what those below it may."""
+
+    VISITOR = 0
+    READER = 1  # sees everything
+    ADMIN = 2  # also changes things
+
+
+class Audience(enum.Enum):
+    """Whom a route is for."""
+
+    EVERYBODY = "everybody"
+    PUBLIC = "readers, and visitors where access is public"
+    READERS = "readers"
+
+
+@attrs.frozen
+class Caller:
+    """Whoever sent a request."""
+
+    role: Role
+    public: bool  # may visitors see the endpoints that are public?
+
+    @property
+    def reads(self) -> bool:
+        """Do they see everything?"""
+        return self.role >= Role.READER
+
+    def belongs_to(self, audience: Audience) -> bool:
+        """Is a route for *audience* for them?"""
+        match audience:
+            case Audience.EVERYBODY:
+                return True
+            case Audience.PUBLIC:
+                return self.reads or self.public
+            case Audience.READERS:
+                return self.reads
+
+    def sees(self, endpoint: Endpoint) -> bool:
+        """May they know that *endpoint* exists?"""
+        return self.reads or (self.public and endpoint.public)
+
+
+def identify(config: Config, headers: Iterable[tuple[bytes, bytes]], local_address: str | None) -> Caller:
+    """Say who sent a request with *headers* (names in lower case) to our *local_address*."""
+    values = list(headers)
+    if _is_foreign(config, values):
+        # A page of another site, in the browser of somebody who is a reader here: it gets what a stranger gets.
+        return Caller(Role.VISITOR, config.access.public)
+    role = _role_by_token(config.access, values)
+    if role is Role.VISITOR and _is_local(config, values, local_address):
+        role = Role.READER
+    return Caller(role, config.access.public)
+
+
+def bind_problem(listen: Listen, access: Access) -> str | None:
+    """Say why the daemon may not listen there, or None if it may: other machines need a token, or the public face."""
+    if _is_loopback(listen.host) or access.read_token or access.public:
+        return None
+    return (
+        f"{listen} can be reached from other machines, so [monitor.access] must say who may look: "
+        "set a read_token or public = true, or listen on 127.0.0.1"
+    )
+
+
+def _role_by_token(access: Access, headers: list[tuple[bytes, bytes]]) -> Role:
+    token = _token(headers)
+    # Both are compared whatever the first says, so that the time taken tells nothing.
+    admin, reader = _same(token, access.admin_token), _same(token, access.read_token)
+    if admin:
+        return Role.ADMIN
+    return Role.READER if reader else Role.VISITOR
+
+
+def _same(given: bytes, token: str) -> bool:
+    """Compare in constant time; an empty token is no token."""
+    return hmac.compare_digest(given, token.encode()) and bool(token)
+
+
+def _token(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """The token of `Authorization: Bearer TOKEN`, or of Basic with the token as password; else empty."""
+    scheme, _, credentials = (_only(headers, b"authorization") or b"").partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return credentials.strip()
+        case b"basic":
+            try:
+                return base64.b64decode(credentials.strip(), validate=True).partition(b":")[2]
+            except binascii.Error:
+                return b""
+        case _:
+            return b""
+
+
+def _is_local(config: Config, headers: list[tuple[bytes, bytes]], local_address: str | None) -> bool:
+    """Without a read_token, who reaches a loopback listener by a loopback name is on this machine.
+
+    The name matters: a page of evil.example may make that name resolve to 127.0.0.1 (DNS rebinding), and
+    then its requests arrive here from this machine's browser, but still with its own name in `Host`.
+    """
+    if config.access.read_token or local_address is None:
+        return False
+    if not (_is_loopback(config.listen.host) and _is_loopback(local_address)):
+        return False
+    host = _HOST.fullmatch((_only(headers, b"host") or b"").decode("latin-1"))
+    return host is not None and _is_loopback(host["v6"] or host["name"])
+
+
+def _is_loopback(host: str) -> bool:
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_foreign(config: Config, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Did a browser send this for a page of another origin? The browser then says which, in `Origin`.
+
+    It matters most for a WebSocket, which browsers let any page open and read.
+    """
+    origins = {value.lower() for name, value in headers if name == b"origin"}
+    host = (_only(headers, b"host") or b"").lower()
+    own = {b"http://" + host, b"https://" + host} if host else set()
+    if config.external_url is not None:
+        url = urlsplit(config.external_url)
+        own.add(f"{url.scheme}://{url.netloc}".lower().encode())
+    return not origins <= own
+
+
+def _only(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The value of the header *name*; None if there is none, or more than one to choose from."""
+    values = [value for each, value in headers if each == name]
+    return values[0] if len(values) == 1 else None

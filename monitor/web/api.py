@@ -1,0 +1,122 @@
+"""Health, readiness and the API's resources (PRODUCT section 5)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from starlette.responses import PlainTextResponse, Response
+
+from monitor.core.model import Transition
+from monitor.store import Record
+from monitor.web import objects
+from monitor.web.answers import json_answer, missing, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+    from monitor.core.model import Endpoint
+    from monitor.web import Face
+    from monitor.web.access import Caller
+
+MOST_TRANSITIONS = 1000
+USUAL_TRANSITIONS = 100
+_LARGEST_ID = 2**63 - 1
+_NUMBER = re.compile(r"[0-9]{1,19}")  # int() takes more: signs, spaces, underscores, other scripts
+
+
+class QueryError(ValueError):
+    """A query parameter that cannot be read."""
+
+
+@attrs.frozen
+class Api:
+    """The answers that are not pages."""
+
+    face: Face
+
+    async def healthz(self, _request: Request, _caller: Caller) -> Response:
+        """200 while the process and its loop live."""
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, _request: Request, caller: Caller) -> Response:
+        """200 once everything runs, else 503, for readers with the cause."""
+        cause = self.face.not_ready()
+        if cause is None:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse(f"not ready: {cause}\n" if caller.reads else "not ready\n", 503)
+
+    async def endpoints(self, _request: Request, caller: Caller) -> Response:
+        """All that the caller may see, in the order of the config."""
+        found = visible(self.face, caller)
+        return json_answer({"endpoints": [self._object(endpoint, record, caller) for endpoint, record in found]})
+
+    async def endpoint(self, request: Request, caller: Caller) -> Response:
+        """One, for readers with its last observation."""
+        found = visible_one(self.face, caller, request.path_params["name"])
+        if found is None:
+            return missing(request.scope["path"])
+        endpoint, record = found
+        if not caller.reads:
+            return json_answer(self._object(endpoint, record, caller))
+        return json_answer(objects.detailed_json(endpoint, record, self.face.clock.wall()))
+
+    async def transitions(self, request: Request, caller: Caller) -> Response:
+        """A page of transitions; `next` is the `after` of the following one, null when there is none yet."""
+        try:
+            limit = _number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
+            after = _number(request, "after", 0, 0, _LARGEST_ID)
+        except QueryError as exc:
+            return problem(400, str(exc))
+        # One more than asked for says whether there is more.
+        found = await self._transitions(request.query_params.get("endpoint") or None, after, limit + 1, caller)
+        page = found[:limit]
+        as_json = Transition.to_json if caller.reads else objects.public_transition_json
+        following = page[-1].id if len(found) > limit else None
+        return json_answer({"transitions": [as_json(each) for each in page], "next": following})
+
+    async def no_upgrade(self, _request: Request, _caller: Caller) -> Response:
+        """Tell those who ask for the live feed by plain HTTP."""
+        headers = {"upgrade": "websocket", "connection": "upgrade"}
+        return problem(426, "The live feed speaks WebSocket: connect with ws:// or wss://.", headers)
+
+    def _object(self, endpoint: Endpoint, record: Record, caller: Caller) -> dict[str, Any]:
+        as_json = objects.endpoint_json if caller.reads else objects.public_json
+        return as_json(endpoint, record, self.face.clock.wall())
+
+    async def _transitions(self, name: str | None, after: int, limit: int, caller: Caller) -> Sequence[Transition]:
+        """Read them; a reader may ask for an endpoint that has left the config, a visitor sees only what is there."""
+        wanted = None if name is None else {name}
+        if not caller.reads:
+            seen = {endpoint.name for endpoint, _ in visible(self.face, caller)}
+            wanted = seen if wanted is None else seen & wanted
+        if wanted is not None and not wanted:
+            return ()
+        return await self.face.store.transitions(endpoints=wanted, after=after, limit=limit)
+
+
+def visible(face: Face, caller: Caller) -> list[tuple[Endpoint, Record]]:
+    """The endpoints *caller* may see, in the order of the config, each with how it stands."""
+    records = face.records()
+    return [
+        (endpoint, records.get(endpoint.name) or Record(name=endpoint.name))
+        for endpoint in face.config.enabled
+        if caller.sees(endpoint)
+    ]
+
+
+def visible_one(face: Face, caller: Caller, name: str) -> tuple[Endpoint, Record] | None:
+    """The endpoint *name* and how it stands, or None if there is none that *caller* may see."""
+    return next((found for found in visible(face, caller) if found[0].name == name), None)
+
+
+def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise QueryError(f"{name} must be a whole number from {least} to {most}.")
+    return int(text)

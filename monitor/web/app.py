@@ -1,0 +1,96 @@
+"""The table of routes: which path, for whom, answered by what. Everything else is not found."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from monitor.core.errors import StoreError
+from monitor.web.access import Audience, Caller, identify
+from monitor.web.answers import Secured, failure, missing
+from monitor.web.api import Api
+from monitor.web.assets import Static
+from monitor.web.feed import Live
+from monitor.web.page import Pages
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from monitor.web import Face
+
+Answer = Callable[[Request, Caller], Awaitable[Response]]
+
+_METHODS = ("GET", "HEAD")
+
+
+def create_app(face: Face) -> ASGIApp:
+    """Make the ASGI application that shows *face*."""
+    api, pages, static, live = Api(face), Pages(face), Static(), Live(face)
+
+    def route(path: str, audience: Audience, answer: Answer) -> Route:
+        return Route(path, _Guarded(face, audience, answer))
+
+    app = Starlette(
+        routes=[
+            route("/healthz", Audience.EVERYBODY, api.healthz),
+            route("/readyz", Audience.EVERYBODY, api.readyz),
+            route("/api/v1/endpoints", Audience.PUBLIC, api.endpoints),
+            route("/api/v1/endpoints/{name}", Audience.PUBLIC, api.endpoint),
+            route("/api/v1/transitions", Audience.PUBLIC, api.transitions),
+            route("/api/v1/live", live.audience, api.no_upgrade),
+            WebSocketRoute("/api/v1/live", live.serve),
+            route("/", Audience.PUBLIC, pages.overview),
+            route("/endpoints/{name}", Audience.PUBLIC, pages.endpoint),
+            route("/static/{name}", Audience.PUBLIC, static.file),
+        ],
+        exception_handlers={Exception: _broken},
+    )
+    app.router.redirect_slashes = False  # a redirect would tell that the other path exists
+    app.router.default = _not_found
+    return Secured(app)
+
+
+class _Guarded:
+    """One route: asks who is there before anything else. A class, so that starlette leaves methods to it."""
+
+    def __init__(self, face: Face, audience: Audience, answer: Answer) -> None:
+        self._face = face
+        self._audience = audience
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        local, _ = scope["server"] or (None, None)
+        caller = identify(self._face.config, scope["headers"], local)
+        response = await self._respond(Request(scope, receive), caller)
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request, caller: Caller) -> Response:
+        path = request.scope["path"]
+        if not caller.belongs_to(self._audience):
+            return missing(path)
+        if request.method not in _METHODS:
+            return failure(path, 405, f"Only {' and '.join(_METHODS)} work here.", {"allow": ", ".join(_METHODS)})
+        try:
+            return await self._answer(request, caller)
+        except StoreError as exc:
+            cause = f": {exc}" if caller.reads else ""
+            return failure(path, 503, f"The history cannot be read now{cause}.")
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    response = missing(scope["path"])
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(response)
+    else:
+        await response(scope, receive, send)
+
+
+async def _broken(request: Request, _: Exception) -> Response:
+    """Answer for a bug of ours: starlette raises it again, and the server logs it."""
+    return failure(request.scope["path"], 500, "The monitor failed to answer; its log says why.")

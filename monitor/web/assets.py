@@ -1,0 +1,91 @@
+"""What ships beside the code: templates and static files, read once. Everything a template shows is made safe here."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import jinja2
+from markupsafe import Markup
+from starlette.responses import Response
+
+from monitor.core.model import timestamp
+from monitor.core.quantities import seconds_text
+from monitor.core.text import printable
+from monitor.web.answers import missing
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+    from monitor.web.access import Caller
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+def _contents(folder: str) -> dict[str, bytes]:
+    """Every file of *folder* beside this module, by name."""
+    return {each.name: each.read_bytes() for each in (files("monitor.web") / folder).iterdir() if each.is_file()}
+
+
+def templates() -> jinja2.Environment:
+    """The templates: every value is escaped for HTML, and what is not printable in it shown as an escape."""
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader({name: text.decode() for name, text in _contents("templates").items()}),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(span=seconds_text, machine_time=timestamp, clock_time=clock_time)
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def clock_time(moment: datetime, now: datetime) -> str:
+    """A moment for people, in UTC, with the day where that is not today's: `14:02`, `22 Nov 14:02`."""
+    if moment.date() == now.date():
+        return f"{moment:%H:%M}"
+    day = f"{moment.day} {moment:%b}" if moment.year == now.year else f"{moment.day} {moment:%b %Y}"
+    return f"{day} {moment:%H:%M}"
+
+
+@attrs.frozen
+class _File:
+    content: bytes
+    media_type: str
+    tag: str
+
+
+def _file(name: str, content: bytes) -> _File:
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    return _File(content, _MEDIA_TYPES[name[name.rindex(".") :]], tag)
+
+
+class Static:
+    """Serves the static files from memory: there is no path to climb out of, and no disk to wait for."""
+
+    def __init__(self) -> None:
+        """Read them."""
+        self._files = {name: _file(name, content) for name, content in _contents("static").items()}
+
+    async def file(self, request: Request, _caller: Caller) -> Response:
+        """One file; browsers ask each time whether theirs is still the right one."""
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            return missing(request.scope["path"])
+        headers = {"etag": file.tag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == file.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, headers=headers, media_type=file.media_type)

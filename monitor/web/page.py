@@ -1,0 +1,163 @@
+"""The pages: the overview and one page for each endpoint, rendered here, kept up to date by static/page.js.
+
+A visitor's page is built from what visitors may see; the templates leave out what is None.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import attrs
+from starlette.responses import HTMLResponse, Response
+
+from monitor.core.errors import StoreError
+from monitor.core.model import Code
+from monitor.web import objects, words
+from monitor.web.answers import missing
+from monitor.web.api import visible, visible_one
+from monitor.web.assets import templates
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from starlette.requests import Request
+
+    from monitor.core.model import Endpoint, Incident, State, Transition
+    from monitor.store import Record
+    from monitor.web import Face
+    from monitor.web.access import Caller
+
+MOST_INCIDENTS = 5  # shown at the top of the overview
+MOST_TRANSITIONS = 20  # shown on an endpoint's page
+_AT_ONCE = 1000
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """An endpoint as a page shows it; what is None is not known, or not for this caller."""
+
+    name: str
+    path: str  # relative to the overview
+    group: str | None
+    state: State
+    since: datetime | None
+    incident: Incident | None
+    kind: str | None = None
+    target: str | None = None
+    message: str | None = None
+    latency: float | None = None
+
+
+@attrs.frozen
+class Group:
+    """Endpoints under one heading."""
+
+    name: str | None
+    rows: tuple[Row, ...]
+
+    @property
+    def up(self) -> int:
+        """How many are up."""
+        return sum(row.state == "up" for row in self.rows)
+
+
+class Pages:
+    """The answers for people."""
+
+    def __init__(self, face: Face) -> None:
+        """Read the templates."""
+        self._face = face
+        self._templates = templates()
+
+    async def overview(self, _request: Request, caller: Caller) -> Response:
+        """Every endpoint the caller may see, the worst news first in words."""
+        rows = [_row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
+        states = [row.state for row in rows]
+        incidents = [row for row in rows if row.incident is not None]
+        return self._page(
+            "overview.html",
+            caller,
+            root="",
+            state=words.worst(states),
+            headline=words.headline([(row.name, row.state) for row in rows]),
+            counts=words.counts(states),
+            groups=_grouped(rows),
+            incidents=incidents[:MOST_INCIDENTS],
+            more_incidents=len(incidents[MOST_INCIDENTS:]),
+        )
+
+    async def endpoint(self, request: Request, caller: Caller) -> Response:
+        """One endpoint: for readers why it is as it is, what its last probe found, how it was lately."""
+        found = visible_one(self._face, caller, request.path_params["name"])
+        if found is None:
+            return missing(request.scope["path"])
+        endpoint, record = found
+        try:
+            transitions = await self._latest_transitions(endpoint.name)
+        except StoreError:
+            transitions = None  # the page must live when the database does not
+        return self._page(
+            "endpoint.html",
+            caller,
+            root="../",
+            row=_row(endpoint, record, caller),
+            endpoint=endpoint if caller.reads else None,
+            last=record.last if caller.reads else None,
+            facts=[] if record.last is None else [(name, _fact(value)) for name, value in record.last.facts.items()],
+            transitions=transitions,
+        )
+
+    def _page(self, template: str, caller: Caller, **values: Any) -> Response:
+        now = self._face.clock.wall()
+        page = self._templates.get_template(template).render(live=caller.reads, now=now, **values)
+        # A lone surrogate, from a server's JSON, cannot be sent; `printable` has shown all others as escapes.
+        return HTMLResponse(page.encode("utf-8", "replace"))
+
+    async def _latest_transitions(self, name: str) -> Sequence[Transition]:
+        """The latest first. The store reads forwards only, so what is older goes by."""
+        latest: deque[Transition] = deque(maxlen=MOST_TRANSITIONS)
+        after = 0
+        while found := await self._face.store.transitions(endpoints={name}, after=after, limit=_AT_ONCE):
+            latest.extend(found)
+            after = found[-1].id
+            if len(found) < _AT_ONCE:
+                break
+        return tuple(reversed(latest))
+
+
+def _row(endpoint: Endpoint, record: Record, caller: Caller) -> Row:
+    row = Row(
+        name=endpoint.name,
+        path=f"endpoints/{quote(endpoint.name, safe='')}",
+        group=endpoint.group,
+        state=objects.shown_state(endpoint, record),
+        since=None if record.incident is None else record.incident.started_at,
+        incident=record.incident,
+    )
+    if not caller.reads:
+        return row
+    last = record.last
+    return attrs.evolve(
+        row,
+        since=objects.shown_since(endpoint, record),
+        kind=endpoint.kind,
+        target=endpoint.target,
+        message=None if last is None or last.reason.code is Code.OK else last.reason.message,
+        latency=objects.latency(record),
+    )
+
+
+def _grouped(rows: Sequence[Row]) -> list[Group]:
+    """The groups in the order in which the config first names them, those without a group as one of their own."""
+    order = {name: number for number, name in reversed(list(enumerate(row.group for row in rows)))}
+    together = sorted(rows, key=lambda row: order[row.group])
+    return [Group(name, tuple(each)) for name, each in groupby(together, key=lambda row: row.group)]
+
+
+def _fact(value: object) -> str:
+    """A fact as text: JSON, but a plain string without its quotes."""
+    return value if isinstance(value, str) else objects.encode(value).decode()
