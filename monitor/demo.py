@@ -26,7 +26,9 @@ from monitor.daemon import PATIENCE, Daemon
 from monitor.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
+
+    from monitor.config import Config
 
     Say = Callable[[str], None]
     Answer = Callable[[dict[str, str], bytes], tuple[int, str]]
@@ -34,6 +36,14 @@ if TYPE_CHECKING:
 _LARGEST_REQUEST = 64 * 1024
 _PATIENCE_WITH_CLIENTS = 5.0
 _PAUSE = 9.0  # seconds from one turn of events to the next: time to see the last one confirmed
+_CLIENT_TROUBLE = (
+    trio.BrokenResourceError,
+    trio_websocket.ConnectionClosed,
+    trio_websocket.HandshakeError,
+    ValueError,
+    TypeError,
+    KeyError,
+)
 _CONFIG = """
 [monitor]
 listen = "127.0.0.1:0"
@@ -95,14 +105,18 @@ async def _tour(duration: float | None, say: Say) -> None:
                 "prices": await nursery.start(_serve, _prices(services)),
                 "receiver": await nursery.start(_serve_http, _receiver(secret, tell)),
             }
-            path = Path(directory, "config.toml")
-            path.write_text(_CONFIG.format(**ports, secret=secret))
-            daemon = Daemon(load(path, environ={}))
+            daemon = Daemon(_config(Path(directory), ports, secret))
             token = trio.lowlevel.current_trio_token()
             with stop_on_signals(lambda _: token.run_sync_soon(daemon.stop), patience=PATIENCE):
                 await _narrated(daemon, services, ports, duration, say, tell)
             nursery.cancel_scope.cancel()
     say("The tour is over; what it stored is removed again.")
+
+
+def _config(directory: Path, ports: dict[str, int], secret: str) -> Config:
+    path = directory / "config.toml"
+    path.write_text(_CONFIG.format(**ports, secret=secret))
+    return load(path, environ={})
 
 
 async def _narrated(
@@ -210,10 +224,10 @@ async def _serve(
             with trio.move_on_after(_PATIENCE_WITH_CLIENTS):
                 async with stream:
                     await handler(stream)
-        except* (trio.BrokenResourceError, trio_websocket.ConnectionClosed, ValueError, KeyError):
+        except* _CLIENT_TROUBLE:
             pass
 
-    listeners: Sequence[trio.SocketListener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     task_status.started(listeners[0].socket.getsockname()[1])
     await trio.serve_listeners(contained, listeners)
 
