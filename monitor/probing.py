@@ -41,6 +41,7 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Callab
     )
     started_at, began = clock.wall(), clock.monotonic()
     verdict, deadline_passed = await _judged(endpoint, probe)
+    await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
     phase = probe.current_phase
     duration = max(0.0, probe.finish(began))
     if deadline_passed:

@@ -1,0 +1,249 @@
+"""The boundary around a check: whatever it does, the probe ends in time, says so, and harms nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+import trio
+from support.probes import answers, endpoint, http, look, serve
+
+from monitor.api import Check, Probe, ProbeError, Verdict, check_option
+from monitor.core.model import Code, Reason
+from monitor.net.sockets import SocketNet
+from monitor.probing import probe_once
+from monitor.system import SystemClock
+
+
+@attrs.frozen(kw_only=True)
+class Doing(Check):
+    """A check that does what a test says."""
+
+    act: Callable[[Probe], Awaitable[Any]] = check_option(doc="what to do")
+
+    async def probe(self, probe: Probe) -> Verdict:
+        answer: Verdict = await self.act(probe)
+        return answer
+
+
+async def raises_value_error(_: Probe) -> Verdict:
+    raise ValueError("boom")
+
+
+async def raises_without_words(_: Probe) -> Verdict:
+    raise RuntimeError
+
+
+async def exits(_: Probe) -> Verdict:
+    raise SystemExit(1)
+
+
+async def interrupts(_: Probe) -> Verdict:
+    raise KeyboardInterrupt
+
+
+async def raises_a_foreign_cancelled(_: Probe) -> Verdict:
+    raise asyncio.CancelledError
+
+
+async def answers_nonsense(_: Probe) -> Any:
+    return True
+
+
+async def answers_nothing(_: Probe) -> None:
+    return None
+
+
+async def raises_from_children(_: Probe) -> Verdict:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        nursery.start_soon(raises_value_error, _)
+    return Verdict.up()
+
+
+async def leaks_a_nursery(_: Probe) -> Verdict:
+    nursery = await trio.open_nursery().__aenter__()
+    nursery.start_soon(trio.sleep_forever)
+    return Verdict.up()
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (raises_value_error, "the check crashed: ValueError: boom"),
+        (raises_without_words, "the check crashed: RuntimeError: RuntimeError"),
+        (exits, "the check crashed: SystemExit: 1"),
+        (interrupts, "the check crashed: KeyboardInterrupt: KeyboardInterrupt"),
+        (raises_a_foreign_cancelled, "the check crashed: CancelledError: CancelledError"),
+        (answers_nonsense, "expected the check to answer with a Verdict, got bool"),
+        (answers_nothing, "expected the check to answer with a Verdict, got NoneType"),
+        (raises_from_children, "the check crashed: ValueError: boom"),
+        (leaks_a_nursery, None),
+    ],
+)
+async def test_a_crash_is_unknown(act: Callable[[Probe], Awaitable[Any]], message: str | None) -> None:
+    async def worker(probe: Probe) -> Any:
+        probe.phase("thinking")
+        probe.facts["depth"] = 3
+        return await act(probe)
+
+    async with trio.open_nursery() as nursery:
+        healthy: list[str] = []
+
+        async def neighbour() -> None:
+            async def fine(_: Probe) -> Verdict:
+                await trio.sleep(0.01)
+                return Verdict.up()
+
+            healthy.append((await look(Doing(act=fine))).status)
+
+        nursery.start_soon(neighbour)
+        seen = await look(Doing(act=worker), timeout=1)
+    assert (seen.status, seen.reason.code, seen.reason.phase) == ("unknown", "crash", "thinking")
+    assert message is None or seen.reason.message == message
+    assert seen.facts == {"depth": 3}
+    assert healthy == ["up"]
+
+
+async def test_a_passed_deadline_beats_what_is_raised_after_it(autojump_clock: trio.testing.MockClock) -> None:
+    async def bad_loser(probe: Probe) -> Verdict:
+        probe.phase("waiting")
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("in the rush")
+
+    async def swallows(probe: Probe) -> Verdict:
+        probe.phase("waiting")
+        with trio.CancelScope(shield=True):
+            await trio.sleep(7)
+        return Verdict.up()
+
+    for act in (bad_loser, swallows):
+        seen = await look(Doing(act=act), timeout=5)
+        assert (seen.status, seen.reason.code) == ("down", "timeout")
+        assert seen.reason.message == "no answer within 5 s (during waiting)"
+
+
+async def test_our_own_cancellation_passes_whatever_the_check_does_about_it() -> None:
+    async def bad_loser(_: Probe) -> Verdict:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("in the rush")
+
+    with trio.move_on_after(0.05) as scope:
+        await look(Doing(act=bad_loser))
+        pytest.fail("nothing may come out of a probe that we stopped")
+    assert scope.cancelled_caught
+
+
+async def test_what_the_net_says_is_no_crash(nursery: trio.Nursery) -> None:
+    async def refused(probe: Probe) -> Verdict:
+        await probe.http.get("http://127.0.0.1:1/")
+        return Verdict.up()
+
+    async def own_trouble(_: Probe) -> Verdict:
+        raise ProbeError(Reason(Code.INTERNAL, None, "no free file descriptor"))
+
+    async def in_a_nursery(probe: Probe) -> Verdict:
+        async with trio.open_nursery() as own:
+            own.start_soon(refused, probe)
+            own.start_soon(trio.sleep_forever)
+        return Verdict.up()
+
+    for act in (refused, in_a_nursery):
+        seen = await look(Doing(act=act))
+        assert (seen.status, seen.reason.code, seen.reason.phase) == ("down", "connect", "connect")
+        assert seen.reason.message == "connection refused (127.0.0.1:1)"
+    seen = await look(Doing(act=own_trouble))
+    assert (seen.status, seen.reason.code) == ("unknown", "internal")
+
+
+async def test_the_http_client_of_a_custom_check(nursery: trio.Nursery) -> None:
+    port = await serve(nursery, answers(http(200, b'{"depth": 3}')))
+
+    async def depth(probe: Probe) -> Verdict:
+        async with probe.http.stream("GET", f"http://127.0.0.1:{port}/") as answer:
+            await answer.aread()
+        probe.facts["depth"] = answer.json()["depth"]
+        return Verdict.up()
+
+    seen = await look(Doing(act=depth))
+    assert (seen.status, seen.facts["depth"]) == ("up", 3)
+    assert "transfer" in seen.phases
+
+    async def raises_for_status(probe: Probe) -> Verdict:
+        raise httpx.ConnectError("made up by the check itself")
+
+    assert (await look(Doing(act=raises_for_status))).reason.code == "crash"
+
+
+async def test_what_a_check_leaves_open_is_closed(nursery: trio.Nursery) -> None:
+    port = await serve(nursery, answers(http(200), then="hold"))
+
+    async def forgetful(probe: Probe) -> Verdict:
+        await probe.connect("127.0.0.1", port)
+        return Verdict.up()
+
+    def descriptors() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    assert (await look(Doing(act=forgetful))).status == "up"
+    await trio.testing.wait_all_tasks_blocked()
+    before = descriptors()
+    for _ in range(20):
+        await look(Doing(act=forgetful))
+    await trio.testing.wait_all_tasks_blocked()
+    gc.collect()
+    # The server's side of each stays open until it notices, which it does not look for.
+    assert descriptors() - before <= 20
+
+
+async def test_no_descriptor_left_is_the_monitors_own_trouble(nursery: trio.Nursery) -> None:
+    import resource
+
+    from checks.http import Http
+
+    port = await serve(nursery, answers(http(200)))
+    net, clock = SocketNet(), SystemClock()
+    look_at = endpoint(Http(url=f"http://127.0.0.1:{port}/"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        while True:
+            try:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError:
+                break
+        seen = await probe_once(look_at, net=net, clock=clock, mask=str)
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (seen.status, seen.reason.code) == ("unknown", "internal")
+    assert seen.reason.message == "the monitor has no free file descriptor"
+
+
+async def test_secrets_and_control_characters_are_kept_out() -> None:
+    async def echoes(probe: Probe) -> Verdict:
+        probe.facts["said"] = {"hunter2": ["hunter2", 1]}
+        return Verdict.down("got hunter2\x1b[31m\nand\u202e more" + "x" * 999)
+
+    seen = await probe_once(
+        endpoint(Doing(act=echoes)),
+        net=SocketNet(),
+        clock=SystemClock(),
+        mask=lambda text: text.replace("hunter2", "***"),
+    )
+    assert seen.reason.message.startswith(r"got ***\x1b[31m\nand\u202e more")
+    assert len(seen.reason.message) == 500
+    assert seen.facts == {"said": {"***": ["***", 1]}}
