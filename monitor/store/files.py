@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from monitor.core.errors import StoreError
 from monitor.store import database, schema
 from monitor.store.lock import DirectoryLock
 
@@ -29,7 +30,7 @@ class DataFiles:
         """Lock *data_dir* and open the database in it, or raise StoreError and leave both as they were."""
         path = data_dir / NAME
         with database.explained(path):
-            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(data_dir)
             lock = DirectoryLock.take(data_dir)
             try:
                 db = _open(path)
@@ -48,6 +49,14 @@ class DataFiles:
                     self.db.close()
         finally:
             self._lock.release()
+
+
+def _make(data_dir: Path) -> None:
+    """Make *data_dir* for nobody else to read; one that is there already stays as its owner wants it."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise StoreError(f"data_dir {data_dir} is not a directory") from None
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -133,9 +133,10 @@ class GroupWriter:
         try:
             outcomes = await self._run(lambda db: _together(db, [*works, *extra]))
         except StoreError as error:
-            self._tell_failure(error)
             outcomes = [error] * len(batch)
             kept = [write for write in batch if not write.awaited]
+            if kept:
+                self._tell_failure(error)
         else:
             self._tell_success()
             # What was laid down and contradicts the database will do so at every try.

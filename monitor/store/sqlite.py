@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import attrs
 import trio
 
-from monitor.core.errors import StoreError
+from monitor.core.errors import MonitorError, StoreError
 from monitor.store import database, readers, writer
 from monitor.store.files import DataFiles
 from monitor.store.group import GroupWriter
@@ -62,22 +62,27 @@ async def open_store(data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thr
     """Open the store in *data_dir*, which is made if missing and is ours alone until the block is left.
 
     StoreError when another daemon has it, it cannot be written, or its database is damaged, foreign or newer.
-    As with a nursery, what the block raises arrives in an exception group.
+    A MonitorError that the block raises passes as it is; anything else arrives in a group, as from a nursery.
     """
     one = trio.CapacityLimiter(1)
     files = await run_sync(partial(DataFiles.open, data_dir), limiter=one)
     store = SqliteStore(files, clock, run_sync, one)
+    refused: MonitorError | None = None
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(store.flush_for_ever)
             try:
                 yield store
+            except MonitorError as error:  # what is meant for the user shall not need to be unwrapped
+                refused = error
             finally:
                 nursery.cancel_scope.cancel()
     finally:
         # Bounded by what one write may wait for a lock: a call that has begun is never abandoned.
         with trio.CancelScope(shield=True):
             await store.close()
+    if refused is not None:
+        raise refused
 
 
 class SqliteStore:
