@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
+import outcome
 import trio
 
 from monitor.core.model import Code
@@ -20,8 +21,6 @@ from monitor.net.reasons import from_lookup, probe_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import outcome
 
     from monitor.net import Trace
 
@@ -46,7 +45,8 @@ class _LookUp:
     host: str
     started: bool = False
     done: trio.Event = attrs.field(factory=trio.Event)
-    result: outcome.Outcome[list[Address]] | None = None
+    found: Sequence[Address] = ()
+    error: BaseException | None = None
 
 
 class Resolver:
@@ -72,14 +72,14 @@ class Resolver:
             trace.own_trouble = "no DNS worker was free in time"
         await look_up.done.wait()
         trace.own_trouble = None
-        assert look_up.result is not None  # noqa: S101 - set together with `done`
-        try:
-            found = look_up.result.unwrap()
-        except (OSError, UnicodeError) as exc:
-            raise from_lookup(exc, host) from exc
-        if not found:
+        match look_up.error:
+            case OSError() | UnicodeError() as error:
+                raise from_lookup(error, host) from error
+            case BaseException() as bug:
+                raise bug
+        if not look_up.found:
             raise probe_error(Code.DNS, f"the name has no address: {host}", "resolve")
-        return found
+        return look_up.found
 
     def _start_what_can(self) -> None:
         while self._free and self._queue:
@@ -101,7 +101,12 @@ class Resolver:
             trio.lowlevel.start_thread_soon(partial(self._look_up, look_up.host), deliver, name=f"dns:{look_up.host}")
 
     def _finish(self, look_up: _LookUp, result: outcome.Outcome[list[Address]]) -> None:
-        look_up.result = result
+        # Taken apart, because an outcome can be unwrapped once only and many may wait for this one.
+        match result:
+            case outcome.Value():
+                look_up.found = result.value
+            case outcome.Error():
+                look_up.error = result.error
         look_up.done.set()
         del self._under_way[look_up.host]
         self._free += 1
