@@ -110,7 +110,8 @@ class Outbox:
                 continue
             if not self._in_flight and (due_at is None or due_at > self._clock.wall()):
                 return
-            self.ring()
+            if not self._in_flight:
+                self.ring()  # somebody else's may be lost; a try rings when it ends
             await progress.wait()
 
     async def _round(self, tries: trio.Nursery) -> float:
@@ -179,13 +180,14 @@ class Outbox:
                     own.start_soon(contained)
         except BaseExceptionGroup as group:
             cancelled, rest = group.split(trio.Cancelled)
-            if cancelled is not None and not delivered:
+            if cancelled is not None and not (rest is None and delivered):
                 raise cancelled from None  # ours: we are stopping
             bug = None if rest is None else _alone(rest)
             if not isinstance(bug, Exception | None):
                 raise
-            if bug is not None and not delivered and not deadline.cancel_called:
+            if bug is not None and not deadline.cancel_called:  # a passed deadline beats a raised error
                 return self._refused(settings, bug)
+            delivered = delivered and bug is None
         if delivered:
             return None
         return DeliveryError(f"no answer within {seconds_text(self._try_timeout)}")

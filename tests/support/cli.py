@@ -1,0 +1,57 @@
+"""Drives the real process: `python -m monitor` with an environment of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = (sys.executable, "-m", "monitor")
+PATIENCE = 60.0  # seconds; only a process that hangs needs them
+
+
+@attrs.frozen
+class Result:
+    """How the process ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed on stdout, line by line."""
+        return self.out.splitlines()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A bare environment: what the tests' own says about colour, configs or Python stays out."""
+    return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONWARNINGS": "error", **more}
+
+
+async def monitor(*args: str, cwd: Path, **more: str) -> Result:
+    """Run `monitor` with *args* in *cwd*, *more* in its environment, to its end."""
+    with trio.fail_after(PATIENCE):
+        done = await trio.run_process(
+            [*PROGRAM, *args],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            cwd=cwd,
+            env=environment(**more),
+        )
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def start(*args: str, cwd: Path, **more: str) -> trio.Process:
+    """Start `monitor`, with pipes for stdout and stderr."""
+    return await trio.lowlevel.open_process(
+        [*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=environment(**more)
+    )

@@ -1,0 +1,129 @@
+"""`monitor.web.Face` of real values, and the real server for it on loopback."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from monitor.api import Check, check_option
+from monitor.config import Access, Config, Listen
+from monitor.config.secrets import Masker
+from monitor.core.alerting import Decision
+from monitor.core.health import Health
+from monitor.core.model import OK, Code, Endpoint, Incident, Observation, Outcome, Reason, State, Status, Transition
+from monitor.live import LiveFeed, Moved, Observed
+from monitor.store import Entry, Record
+from monitor.web.app import create_app
+from monitor.web.server import listen, serve
+from support.entries import NOW, StandingClock
+from support.memory_store import MemoryStore
+from support.probes import endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import trio
+
+LOOPBACK = Listen("127.0.0.1", 0)
+
+
+@attrs.frozen(kw_only=True)
+class Plain(Check):
+    """A check that is only shown."""
+
+    url: str = check_option(doc="where", default="https://shop.example.org/health")
+
+
+def shop(name: str = "shop", **settings: Any) -> Endpoint:
+    """An endpoint with a group, a label and a description."""
+    wanted = {"group": "web", "labels": {"team": "shop"}, "description": "The shop."} | settings
+    return endpoint(Plain(), name=name, **wanted)
+
+
+def saw(name: str, status: Status = Status.UP, reason: Reason = OK, **settings: Any) -> Observation:
+    """An observation with an address among its facts."""
+    wanted: dict[str, Any] = {"duration": 0.084, "phases": {"connect": 0.002}, "facts": {"ip": "192.0.2.7"}}
+    return Observation(endpoint=name, status=status, reason=reason, started_at=NOW, **(wanted | settings))
+
+
+def record(name: str, state: State = State.UP, last: Observation | None = None, **settings: Any) -> Record:
+    """How an endpoint stands: in *state* since NOW."""
+    return Record(name=name, health=Health(state=state), since=NOW, last=last or saw(name), **settings)
+
+
+REFUSED = Reason(Code.CONNECT, "connect", "192.0.2.7 refused the connection")
+
+
+def down(name: str, reason: Reason = REFUSED) -> Record:
+    """An endpoint that is down, with its open incident."""
+    incident = Incident(id=f"i-{name}", endpoint=name, started_at=NOW, reason=reason, owed=("ops",))
+    return record(name, State.DOWN, saw(name, Status.DOWN, reason), incident=incident)
+
+
+def transition(name: str, reason: Reason = REFUSED, before: State = State.UP, after: State = State.DOWN) -> Transition:
+    """An endpoint changes its state."""
+    return Transition(
+        endpoint=name, before=before, after=after, at=NOW, reason=reason, incident=f"i-{name}", outcome=Outcome.ALERTED
+    )
+
+
+class PlainFace:
+    """See `monitor.web.Face`; everything in it may be set."""
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint] = (), *, access: Access | None = None, listen: Listen = LOOPBACK
+    ) -> None:
+        self.config = Config(
+            path=Path("config.toml"),
+            listen=listen,
+            data_dir=Path("/nowhere"),
+            max_concurrent_probes=10,
+            external_url=None,
+            access=access or Access(),
+            endpoints=tuple(endpoints),
+            sinks=(),
+            plugins=(),
+            masker=Masker(),
+        )
+        self.store = MemoryStore()
+        self.feed = LiveFeed()
+        self.clock = StandingClock()
+        self.cause: str | None = None
+        self.known: dict[str, Record] = {}
+
+    def records(self) -> Mapping[str, Record]:
+        return self.known
+
+    def not_ready(self) -> str | None:
+        return self.cause
+
+    def knows(self, *records: Record) -> None:
+        """Say how endpoints stand."""
+        self.known.update({each.name: each for each in records})
+
+    def observe(self, record: Record) -> None:
+        """An endpoint was probed."""
+        self.knows(record)
+        (endpoint,) = (each for each in self.config.endpoints if each.name == record.name)
+        self.feed.publish(Observed(endpoint, record))
+
+    async def move(self, transition: Transition) -> Transition:
+        """An endpoint changed its state."""
+        entry = Entry(
+            record=self.known.get(transition.endpoint) or Record(name=transition.endpoint),
+            decision=Decision(transition=transition, incident=None, sequence=1),
+        )
+        kept = await self.store.commit(entry)
+        assert kept is not None
+        self.feed.publish(Moved(kept))
+        return kept
+
+
+async def start(nursery: trio.Nursery, face: PlainFace, **limits: int) -> int:
+    """Serve *face* on a free port of loopback; returns the port."""
+    bound = await nursery.start(partial(serve, create_app(face), listen(face.config.listen), **limits))
+    port: int = bound.port
+    return port

@@ -1,0 +1,161 @@
+"""`monitor.store.Store` in memory: no thread, no file, so that clock tests may jump.
+
+The same order and the same moments as the real one, and every call is a checkpoint as there. `broken` makes it
+fail as a full disk does. What the protocol does not have (`owe`, `rows`) is for tests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+import trio
+
+from monitor.core.errors import StoreError
+from monitor.core.model import Alert, Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from monitor.core.model import Transition
+    from monitor.store import Entry, Record
+
+
+@attrs.define
+class Row:
+    """A delivery and what became of it."""
+
+    delivery: Delivery
+    not_before: datetime
+    state: Literal["pending", "delivered", "dead"] = "pending"
+    error: str | None = None
+    at: datetime | None = None
+
+
+class MemoryStore:
+    """See `monitor.store.Store`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = {}
+        self.broken = False
+        self._records: dict[str, Record] = {}
+        self._transitions: list[Transition] = []
+
+    async def records(self) -> dict[str, Record]:
+        await self._access()
+        return dict(self._records)
+
+    async def commit(self, entry: Entry) -> Transition | None:
+        await self._access()
+        self._records[entry.record.name] = entry.record
+        if entry.decision is None:
+            return None
+        transition = attrs.evolve(entry.decision.transition, id=len(self._transitions) + 1)
+        self._transitions.append(transition)
+        for alert in entry.decision.alerts:
+            self.owe(alert)
+        return transition
+
+    def append(self, entry: Entry) -> None:
+        if entry.decision is not None:
+            raise ValueError("an entry with a decision wants commit")
+        self._records[entry.record.name] = entry.record
+
+    async def transitions(
+        self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100
+    ) -> Sequence[Transition]:
+        await self._access()
+        wanted = (each for each in self._transitions if endpoints is None or each.endpoint in endpoints)
+        return [each for each in wanted if each.id > (after or 0)][:limit]
+
+    async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
+        await self._access()
+        heads = sorted(self._heads(busy), key=lambda row: (row.not_before, row.delivery.id))
+        given: list[Delivery] = []
+        left = dict(room)
+        for row in heads:
+            if row.not_before <= now and left.get(row.delivery.sink, 0) > 0:
+                left[row.delivery.sink] -= 1
+                given.append(row.delivery)
+        return given
+
+    async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
+        await self._access()
+        return min((row.not_before for row in self._heads(busy) if row.delivery.sink in sinks), default=None)
+
+    async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
+        await self._end(delivery, "delivered", attempts=attempts, at=at)
+
+    async def postpone(
+        self, delivery: int, *, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+    ) -> None:
+        await self._access()
+        row = self.rows[delivery]
+        row.delivery = attrs.evolve(row.delivery, attempts=attempts, first_try_at=first_try_at)
+        row.not_before, row.error = not_before, error
+
+    async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
+        await self._end(delivery, "dead", attempts=attempts, at=at, error=error)
+
+    async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
+        await self._access()
+        gone = [
+            row
+            for row in self.rows.values()
+            if row.state == "pending" and row.delivery.sink not in keep and row.delivery.id not in busy
+        ]
+        for row in gone:
+            row.state, row.error, row.at = "dead", error, at
+        return len(gone)
+
+    async def pending(self) -> int:
+        await self._access()
+        return sum(row.state == "pending" for row in self.rows.values())
+
+    def owe(self, alert: Alert) -> list[int]:
+        """Make the deliveries of *alert*, due at once; their ids."""
+        ids = []
+        for sink in alert.sinks:
+            number = len(self.rows) + 1
+            delivery = Delivery(
+                id=number,
+                alert=alert.id,
+                type=alert.type,
+                endpoint=alert.endpoint,
+                sink=sink,
+                body=alert.body,
+                created_at=alert.created_at,
+            )
+            self.rows[number] = Row(delivery, not_before=alert.created_at)
+            ids.append(number)
+        return ids
+
+    def _heads(self, busy: Collection[int]) -> list[Row]:
+        """The first pending of each lane, unless it is busy."""
+        heads: dict[tuple[str, str | None], Row] = {}
+        for row in self.rows.values():  # in order of id
+            if row.state == "pending":
+                heads.setdefault((row.delivery.sink, row.delivery.endpoint), row)
+        return [row for row in heads.values() if row.delivery.id not in busy]
+
+    async def _end(
+        self,
+        delivery: int,
+        state: Literal["delivered", "dead"],
+        *,
+        attempts: int,
+        at: datetime,
+        error: str | None = None,
+    ) -> None:
+        await self._access()
+        row = self.rows[delivery]
+        if row.state != "pending":
+            raise AssertionError(f"delivery {delivery} is {row.state} already")
+        row.delivery = attrs.evolve(row.delivery, attempts=attempts)
+        row.state, row.error, row.at = state, error, at
+
+    async def _access(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.broken:
+            raise StoreError("the database is full")
