@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 LONGEST = 2000  # characters of one expression
 _KNOWN = sorted(METHODS | FUNCTIONS | EITHER | MACROS - {"existsOne"} | {"has"})
 
-_DURATION = re.compile(r"-?(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
-_WITH_DAYS = re.compile(r"-?(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+")
+_WITH_DAYS = re.compile(r"-?(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _MILLISECONDS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _CENTURY = 100 * 365 * 86_400_000
 

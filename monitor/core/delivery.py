@@ -1,9 +1,9 @@
 """What to do when a sink refuses: try again, when, or give up (PRODUCT section 4).
 
-    network error, 408, 425, 429, 5xx   exponential back-off with jitter, until `give_up_after`
-    401, 403, 404, 3xx                  every 5 minutes, until `give_up_after`: somebody mends the config
-    410                                 dead at once
-    any other 4xx                       dead after five tries over about ten minutes
+network error, 408, 425, 429, 5xx   exponential back-off with jitter, until `give_up_after`
+401, 403, 404, 3xx                  every 5 minutes, until `give_up_after`: somebody mends the config
+410                                 dead at once
+any other 4xx                       dead after five tries over about ten minutes
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ LONGEST_BACK_OFF = 300.0
 LONGEST_RETRY_AFTER = 3600.0
 _PATIENT = frozenset({401, 403, 404})
 _TRANSIENT = frozenset({408, 425, 429})
-_REFUSED_TRIES = 5
-_REFUSED_WAITS = (10.0, 60.0, 200.0, 330.0)  # four waits between five tries: ten minutes in all
+_REFUSED_WAITS = (10.0, 60.0, 200.0, 330.0)  # seconds between five tries
+_REFUSED_FOR = sum(_REFUSED_WAITS)
 
 
 @attrs.frozen
@@ -51,13 +51,15 @@ def after_failure(
 ) -> Retry | Dead:
     """Decide how to go on after try number *attempts* (the first is 1) failed with *error*."""
     status = error.status
+    waited = (now - first_try_at).total_seconds()
     if status == 410:
         return Dead(f"{error}: the receiver says it is gone for good")
     if _is_refusal(status):
-        if attempts >= _REFUSED_TRIES:
-            return Dead(f"{error}: refused {attempts} times")
-        return Retry(now + timedelta(seconds=_REFUSED_WAITS[attempts - 1]))
-    if (now - first_try_at).total_seconds() >= give_up_after:
+        # The tries may have been of another kind before: a receiver that starts up gets its ten minutes all the same.
+        if attempts > len(_REFUSED_WAITS) and waited >= _REFUSED_FOR:
+            return Dead(f"{error}: given up after {attempts} tries")
+        return Retry(now + timedelta(seconds=_REFUSED_WAITS[min(attempts, len(_REFUSED_WAITS)) - 1]))
+    if waited >= give_up_after:
         return Dead(f"{error}: given up after {attempts} tries")
     return Retry(now + timedelta(seconds=_wait(error, attempts, rand)))
 

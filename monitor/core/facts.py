@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -11,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LONGEST_TEXT = 500
+_LONGEST_KEY = 100
 _MOST_ITEMS = 50
+_DEEPEST = 4
+_MOST_CHARACTERS = 32_000  # of all facts together; what does not fit any more is left out
 
 
 @attrs.frozen
@@ -29,29 +34,50 @@ class Fact:
 
 
 def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact]) -> dict[str, Any]:
-    """The facts worth keeping, as bounded JSON values; timedeltas become seconds."""
+    """The facts worth keeping, as bounded values that JSON and the database can hold; timedeltas become seconds."""
+    keeper = _Keeper()
     return {
-        name: _bounded(value, depth=0)
+        name: keeper.bounded(value, depth=0)
         for name, value in facts.items()
-        if value is not None and (name not in declared or declared[name].keep)
+        if value is not None and (name not in declared or declared[name].keep) and keeper.left > 0
     }
 
 
-def _bounded(value: Any, depth: int) -> Any:
-    match value:
-        case None | bool() | float():
-            return value
-        case int():
-            return int(value) if abs(value) < 2**63 else str(value)
-        case timedelta():
-            return round(value.total_seconds(), 6)
-        case str():
-            return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
-        case dict() if depth < 4:
-            return {str(key)[:100]: _bounded(each, depth + 1) for key, each in list(value.items())[:_MOST_ITEMS]}
-        case list() | tuple() if depth < 4:
-            return [_bounded(each, depth + 1) for each in value[:_MOST_ITEMS]]
-        case bytes():
-            return f"{len(value)} bytes"
-        case _:
-            return str(value)[:_LONGEST_TEXT]
+class _Keeper:
+    """Bounds values one by one, until the room for all of them is used up."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_CHARACTERS
+
+    def bounded(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
+        self.left -= 8
+        match value:
+            case None | bool():
+                return value
+            case float():
+                return float(value) if math.isfinite(value) else self._text(str(float(value)), 10)
+            case int():
+                return int(value) if abs(value) < 2**63 else "an integer beyond 64 bits"
+            case timedelta():
+                return round(value.total_seconds(), 6)
+            case str():
+                return self._text(value, _LONGEST_TEXT)
+            case bytes():
+                return f"{len(value)} bytes"
+            case dict() if depth < _DEEPEST:
+                return {
+                    self._text(f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY): self.bounded(each, depth + 1)
+                    for key, each in islice(value.items(), _MOST_ITEMS)
+                    if self.left > 0
+                }
+            case list() | tuple() if depth < _DEEPEST:
+                return [self.bounded(each, depth + 1) for each in value[:_MOST_ITEMS] if self.left > 0]
+            case dict() | list() | tuple():
+                return "…"
+            case _:
+                return f"a {type(value).__name__}"  # not str(): a stranger's code must not run here
+
+    def _text(self, text: str, longest: int) -> str:
+        self.left -= min(len(text), longest)
+        text = text if len(text) <= longest else text[:longest] + "…"
+        return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate fits into no database

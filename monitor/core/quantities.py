@@ -6,12 +6,12 @@ import math
 import re
 from typing import Self
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
+_MICROSECONDS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000}
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h|d))+")
 
 _BYTES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
-_SIZE = re.compile(r"(\d+) ?([A-Za-z]*)")
+_SIZE = re.compile(r"([0-9]{1,15}) ?([A-Za-z]*)")
 
 
 class Duration(float):
@@ -25,23 +25,22 @@ class Duration(float):
         expected = 'expected a duration such as "5s"'
         if not isinstance(text, str) or not _DURATION.fullmatch(text):
             raise ValueError(f"{expected}, got {shown(text)}")
-        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-        if not 0 < seconds < 100 * 365 * 86400:
+        # In whole microseconds, so that what is printed reads back as the very same float.
+        microseconds = sum(float(number) * _MICROSECONDS[unit] for number, unit in _PART.findall(text))
+        if not 1 <= microseconds < 100 * 365 * _MICROSECONDS["d"]:
             raise ValueError(f"{expected} above zero and below 100 years, got {shown(text)}")
-        return cls(round(seconds, 6))
+        return cls(round(microseconds) / 1e6)
 
     def __str__(self) -> str:
         """`1m30s`, `250ms`, `0.4ms`: reads back as the same duration."""
-        rest, parts = round(float(self), 6), []
-        for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-            whole, rest = divmod(rest, size)
+        rest, parts = round(self * 1e6), []
+        for unit in ("d", "h", "m"):
+            whole, rest = divmod(rest, _MICROSECONDS[unit])
             if whole:
-                parts.append(f"{whole:.0f}{unit}")
-        rest = round(rest, 6)
-        if rest and rest < 1 and not parts:
-            parts.append(f"{round(rest * 1000, 3):g}ms")
-        elif rest or not parts:
-            parts.append(f"{rest:g}s")
+                parts.append(f"{whole}{unit}")
+        unit = "ms" if rest < _MICROSECONDS["s"] and rest and not parts else "s"
+        if rest or not parts:
+            parts.append(f"{rest / _MICROSECONDS[unit]:.6f}".rstrip("0").rstrip(".") + unit)
         return "".join(parts)
 
     __repr__ = __str__
