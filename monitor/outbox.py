@@ -168,6 +168,7 @@ class Outbox:
         A sink that returned has delivered, even where the deadline or a shutdown came in the same moment.
         """
         delivered = False
+        no_answer = DeliveryError(f"no answer within {seconds_text(self._try_timeout)}")
 
         async def contained() -> None:  # a task of its own: what a sink corrupts dies with it
             nonlocal delivered
@@ -179,18 +180,14 @@ class Outbox:
                 async with trio.open_nursery() as own:
                     own.start_soon(contained)
         except BaseExceptionGroup as group:
-            cancelled, rest = group.split(trio.Cancelled)
-            if cancelled is not None and not (rest is None and delivered):
+            cancelled, _ = group.split(trio.Cancelled)
+            if cancelled is not None:
                 raise cancelled from None  # ours: we are stopping
-            bug = None if rest is None else _alone(rest)
-            if not isinstance(bug, Exception | None):
+            bug = _alone(group)
+            if not isinstance(bug, Exception):
                 raise
-            if bug is not None and not deadline.cancel_called:  # a passed deadline beats a raised error
-                return self._refused(settings, bug)
-            delivered = delivered and bug is None
-        if delivered:
-            return None
-        return DeliveryError(f"no answer within {seconds_text(self._try_timeout)}")
+            return no_answer if deadline.cancel_called else self._refused(settings, bug)
+        return None if delivered else no_answer
 
     def _refused(self, settings: SinkSettings, exc: Exception) -> DeliveryError:
         """What a sink raised: its own word, or a bug of it, which counts as a failure of the network."""
