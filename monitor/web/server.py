@@ -80,11 +80,15 @@ def bound(listener: socket.socket) -> Listen:
 
 
 async def serve(
-    app: ASGIApp, listener: socket.socket, *, task_status: trio.TaskStatus[Listen] = trio.TASK_STATUS_IGNORED
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    most_connections: int = MOST_CONNECTIONS,
+    task_status: trio.TaskStatus[Listen] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve *app* on *listener* until cancelled, and close it; started with the address it is bound to."""
     where = bound(listener)
-    connections = _Connections(app)
+    connections = _Connections(app, most_connections)
     async with trio.open_nursery() as nursery:
         try:
             accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
@@ -100,7 +104,8 @@ async def serve(
 class _Connections:
     """All open connections."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._most = most
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # starlette's ASGI types are wider than anycorn's
         self._config = _anycorn_config()
         self._context = WorkerContext(None)
@@ -109,7 +114,7 @@ class _Connections:
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever breaks in it ends it, and nothing else."""
-        if len(self._open) >= MOST_CONNECTIONS:
+        if len(self._open) >= self._most:
             return  # which closes it: better a clear no than descriptors that the probes then lack
         connection = _Connection(stream)
         self._open.add(connection)
