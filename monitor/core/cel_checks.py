@@ -6,7 +6,6 @@ is evaluated. Each function here refuses one kind of mistake with a sentence for
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from monitor.core import cel
 from monitor.core.cel import EITHER, FUNCTIONS, MACROS, METHODS, is_root
 from monitor.core.cel_syntax import syntax_error
 from monitor.core.cel_values import find, shortened
+from monitor.core.hints import did_you_mean
 from monitor.core.text import printable
 
 if TYPE_CHECKING:
@@ -75,9 +75,7 @@ def check(outline: Outline, facts: Mapping[str, Fact], *, declared: bool) -> Non
 def _check_shape(outline: Outline, facts: Collection[str]) -> None:
     if len(outline.macros) > 1:
         used = ", ".join(f"{macro.name}()" for macro in outline.macros)
-        raise RefusalError(
-            f"one expression may hold one of all, exists, exists_one, map and filter, this one has {used}"
-        )
+        raise RefusalError(f"one expression may hold one macro, this one has {used}; write several expressions")
     for macro in outline.macros:
         taken = macro.variable in facts or any(
             token.text == macro.variable and is_root(outline.tokens, index)
@@ -104,20 +102,14 @@ def _check_functions(outline: Outline) -> None:
         if name in FUNCTIONS and call.method:
             raise RefusalError(f"{name}() is written {name}(x), not x.{name}()")
         if name not in _KNOWN and name not in MACROS:
-            raise RefusalError(f"unknown function {name}(){_hint(name, _KNOWN)}; known are {', '.join(_KNOWN)}")
+            raise RefusalError(f'unknown function "{name}"{did_you_mean(name, _KNOWN)} (known: {", ".join(_KNOWN)})')
 
 
 def _check_names(outline: Outline, facts: Collection[str]) -> None:
     for name in sorted(outline.names):
         if name not in facts:
-            known = sorted(facts)
-            raise RefusalError(f"unknown fact {name}{_hint(name, known)}; known are {', '.join(known)}")
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    by_case = {each.lower(): each for each in known}
-    close = difflib.get_close_matches(name.lower(), by_case, n=1)
-    return f", did you mean {by_case[close[0]]}?" if close else ""
+            known = ", ".join(sorted(facts))
+            raise RefusalError(f'unknown fact "{name}"{did_you_mean(name, facts)} (known: {known})')
 
 
 def _check_literals(outline: Outline) -> None:

@@ -110,8 +110,8 @@ def _shown(value: Any, depth: int) -> str:  # noqa: PLR0911 - one line for each 
         case bool():
             return str(value).lower()
         case str():
-            text = printable(shortened(value, _LONGEST_SHOWN - 2)).replace('"', '\\"')
-            return f'"{text}"'
+            text = shortened(value, _LONGEST_SHOWN - 2).replace("\\", "\\\\").replace('"', '\\"')
+            return f'"{printable(text)}"'
         case int():
             return str(int(value)) if abs(value) < 2**63 else "an integer beyond 64 bits"
         case float():

@@ -28,7 +28,8 @@ class Grid:
 
     def between(self, begin: float, end: float) -> int:
         """How many slots lie after *begin* and up to *end*."""
-        return max(0, math.floor((end - self.anchor) / self.interval) - math.floor((begin - self.anchor) / self.interval))
+        first, last = (math.floor((moment - self.anchor) / self.interval) for moment in (begin, end))
+        return max(0, last - first)
 
 
 def spread(name: str) -> float:
