@@ -52,14 +52,17 @@ class Store(Protocol):
     async def commit(self, entry: Entry) -> Transition | None:
         """Write *entry*, and all that was appended before it, now; returns the transition with its id.
 
-        Durable when this returns. *Deliveries* are made here: one per alert and sink, due at once.
+        Durable when this returns; after a StoreError nothing of *entry* was written. Once called it runs to its
+        end, like every write here, also when the caller is cancelled. *Deliveries* are made here: one per alert
+        and sink, due at once.
         """
 
     def append(self, entry: Entry) -> None:
         """Write *entry* soon: within 100 ms or 256 entries, together with others. For what loses little.
 
         An entry with a decision is refused (ValueError): that wants `commit`. Never blocks and never raises
-        StoreError; what could not be written is counted and logged.
+        StoreError: what cannot be written waits for the next try, up to a bound; what is beyond is counted
+        and logged.
         """
 
     async def transitions(

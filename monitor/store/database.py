@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_BUSY_TIMEOUT = 1.0  # seconds to wait for another program that looks into the file
+_BUSY_TIMEOUT = 0.5  # seconds to wait for another program that looks into the file
 _LOG_LIMIT = 64 * 1024 * 1024  # bytes: the write-ahead log is cut to this after a checkpoint
 
 _MEANING = {

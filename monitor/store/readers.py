@@ -1,4 +1,4 @@
-"""What reads. The statements are public so that a test can hold their plans against the indexes."""
+"""What reads: plain functions of the connection. `tests/store/test_cost.py` holds what they cost."""
 
 from __future__ import annotations
 
@@ -18,29 +18,33 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**63 - 1  # what SQLite can compare with
 
-RECORDS = """
+_RECORDS = """
     SELECT e.name, e.health, e.since, e.sequence, e.last, e.watched, e.described,
            i.id, i.endpoint, i.started_at, i.reason, i.owed, i.resolved_at
     FROM endpoints e LEFT JOIN incidents i ON i.endpoint = e.name AND i.resolved_at IS NULL
 """
-TRANSITIONS = """
+_TRANSITIONS = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
     FROM transitions WHERE id > ? ORDER BY id LIMIT ?
 """
-TRANSITIONS_OF = """
+_TRANSITIONS_OF_ONE = """
+    SELECT id, endpoint, before, after, at, reason, incident, outcome
+    FROM transitions WHERE id > ? AND endpoint = ? ORDER BY id LIMIT ?
+"""
+_TRANSITIONS_OF = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
     FROM transitions WHERE id > ? AND endpoint IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 """
 # CROSS JOIN: first the deliveries, in the order of their index, then the alert of each.
-DUE = """
+_DUE = """
     SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at,
            d.attempts, d.first_try_at, d.digest
     FROM deliveries d CROSS JOIN alerts a ON a.id = d.alert
     WHERE d.head = 1 AND d.sink = ? AND d.not_before <= ? ORDER BY d.not_before, d.id LIMIT ?
 """
-NEXT_DUE = "SELECT id, not_before FROM deliveries WHERE head = 1 AND sink = ? ORDER BY not_before, id LIMIT ?"
+_NEXT_DUE = "SELECT id, not_before FROM deliveries WHERE head = 1 AND sink = ? ORDER BY not_before, id LIMIT ?"
 # From one sink to the next, without a look at what lies between.
-WAITING_SINKS = """
+_WAITING_SINKS = """
     WITH RECURSIVE waiting (sink) AS (
         SELECT min(sink) FROM deliveries WHERE state = 'pending'
         UNION ALL
@@ -49,12 +53,12 @@ WAITING_SINKS = """
     )
     SELECT sink FROM waiting WHERE sink IS NOT NULL
 """
-PENDING = "SELECT count(*) FROM deliveries WHERE state = 'pending'"
+_PENDING = "SELECT count(*) FROM deliveries WHERE state = 'pending'"
 
 
 def records(db: sqlite3.Connection) -> dict[str, Record]:
     """Every endpoint, by name."""
-    return {row[0]: rows.record_from_row(row) for row in db.execute(RECORDS)}
+    return {row[0]: rows.record_from_row(row) for row in db.execute(_RECORDS)}
 
 
 def transitions(
@@ -64,9 +68,11 @@ def transitions(
     start = -1 if after is None else max(-1, min(after, _LARGEST))
     most = max(0, limit)  # to SQLite, a negative limit is none
     if endpoints is None:
-        found = db.execute(TRANSITIONS, (start, most))
+        found = db.execute(_TRANSITIONS, (start, most))
+    elif len(endpoints) == 1:  # it may be a quiet one among many that are not
+        found = db.execute(_TRANSITIONS_OF_ONE, (start, *endpoints, most))
     else:
-        found = db.execute(TRANSITIONS_OF, (start, json.dumps(list(endpoints)), most))
+        found = db.execute(_TRANSITIONS_OF, (start, json.dumps(list(endpoints)), most))
     return [rows.transition_from_row(row) for row in found]
 
 
@@ -74,7 +80,7 @@ def due(db: sqlite3.Connection, now: datetime, *, room: Mapping[str, int], busy:
     """For each sink as many heads as it has *room*, those due longest first; a *busy* head keeps its lane."""
     found: list[Delivery] = []
     for sink, most in room.items():
-        heads = db.execute(DUE, (sink, rows.millis(now), max(0, most) + len(busy))).fetchall()
+        heads = db.execute(_DUE, (sink, rows.millis(now), max(0, most) + len(busy))).fetchall()
         free = (rows.delivery_from_row(row) for row in heads if row[0] not in busy)
         found += itertools.islice(free, max(0, most))
     return found
@@ -85,7 +91,7 @@ def next_due(db: sqlite3.Connection, *, sinks: Collection[str], busy: Collection
     moments = [
         not_before
         for sink in sinks
-        for ident, not_before in db.execute(NEXT_DUE, (sink, len(busy) + 1))
+        for ident, not_before in db.execute(_NEXT_DUE, (sink, len(busy) + 1))
         if ident not in busy
     ]
     return rows.moment(min(moments)) if moments else None
@@ -93,10 +99,10 @@ def next_due(db: sqlite3.Connection, *, sinks: Collection[str], busy: Collection
 
 def waiting_sinks(db: sqlite3.Connection) -> list[str]:
     """The sinks to which deliveries are pending."""
-    return [sink for (sink,) in db.execute(WAITING_SINKS)]
+    return [sink for (sink,) in db.execute(_WAITING_SINKS)]
 
 
 def pending(db: sqlite3.Connection) -> int:
     """How many deliveries wait, heads and those behind them."""
-    (count,) = db.execute(PENDING).fetchone()
+    (count,) = db.execute(_PENDING).fetchone()
     return int(count)

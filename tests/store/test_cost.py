@@ -26,14 +26,15 @@ FEW, MANY = 20, 5_000
 def filled(data_dir: Path, outages: int) -> DataFiles:
     """A database in which *outages* each left two alerts for `dead`, still pending, and two for `log`, delivered.
 
-    Half of them are of one endpoint, so that its lane is long; the others have a lane each.
+    Half of them are of one endpoint, so that its lane is long; the others have a lane each. Of the first few
+    nothing is pending, so that their alerts may go.
     """
     files = DataFiles.open(data_dir)
     db = files.db
     db.execute("BEGIN")
     for number in range(outages):
         name = "flapping" if number % 2 else f"endpoint-{number}"
-        down = went_down(name, f"a-{number}", sinks=("dead", "log"))
+        down = went_down(name, f"a-{number}", sinks=("dead", "log") if number > 3 else ("log",))
         back = came_back(down, f"b-{number}")
         for entry in (down, back):
             writer.write_entry(db, writer.EntryRows.of(entry))
@@ -86,7 +87,8 @@ WORK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "next due": partial(readers.next_due, sinks=["dead", "log"], busy=()),
     "waiting sinks": readers.waiting_sinks,
     "transitions, a page": partial(readers.transitions, endpoints=None, after=10, limit=5),
-    "transitions of one": partial(readers.transitions, endpoints=["flapping"], after=2, limit=5),
+    "transitions of one": partial(readers.transitions, endpoints=["endpoint-0"], after=None, limit=5),
+    "transitions of some": partial(readers.transitions, endpoints=["flapping", "endpoint-0"], after=2, limit=5),
     "prune, nothing old": partial(retention.prune, now=NOW),
     "prune, a little": partial(retention.prune, now=NOW + timedelta(days=500), chunk=5),
     "an observation": lambda db: writer.write_entry(db, writer.EntryRows.of(looked_at("flapping"))),

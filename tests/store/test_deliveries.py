@@ -94,6 +94,9 @@ async def test_a_postponed_head_holds_up_its_lane_only(store: SqliteStore) -> No
     assert await due(store, retry - timedelta(milliseconds=1)) == ["feed-down>ops"]
     assert await due(store, retry) == ["feed-down>ops", "shop-down>ops"]
     assert await store.next_due(sinks=["ops"], busy={head.id}) == NOW
+    (other,) = {each.id for each in await store.due(NOW, room=BOTH)}
+    assert await store.next_due(sinks=["ops"], busy={other}) == retry
+    assert await store.next_due(sinks=["ops"], busy={other, head.id}) is None
     again = (await store.due(retry, room=BOTH))[1]
     assert again == attrs.evolve(head, attempts=1, first_try_at=NOW)
 
