@@ -3,7 +3,7 @@
 We accept the connections ourselves and let anycorn speak HTTP and WebSocket on each. anycorn's own `serve` ends
 with the first connection that breaks it, or when accepting runs out of descriptors, and it sends under a
 shield: a client that does not read would hold up the stop for as long as it likes. Here a connection that
-breaks is alone, their number is bounded, a send has a time limit, and a stop is over in `GRACE`.
+breaks is alone, their number is bounded, a send has a time limit, and a stop is over in `FINISHING` + `GRACE`.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS = 500
-GRACE = 1.0  # seconds that clients have, when we stop, to take what is being sent to them
+FINISHING = 0.25  # seconds that requests have, when we stop, to be answered
+GRACE = 0.75  # seconds that clients have after that to take what is being sent to them
 SEND_TIMEOUT = 10.0  # seconds one write may wait for its reader
-HALF_CLOSED_TIMEOUT = 5.0  # seconds to answer a client that has stopped sending
+LINGERING = 1.0  # seconds to answer a client that has stopped sending
 PING_INTERVAL = 20.0  # seconds between pings on a WebSocket
 UNACKNOWLEDGED = 10_000  # milliseconds until a peer that vanished is given up (TCP_USER_TIMEOUT)
 
@@ -95,10 +96,7 @@ async def serve(
             task_status.started(where)
             await trio.serve_listeners(connections.serve, [accepting], handler_nursery=nursery)
         finally:
-            # The connections are cancelled with us, but what is being sent is not: it has until now plus GRACE.
-            with trio.move_on_after(GRACE, shield=True):
-                await connections.gone()
-            connections.abort()
+            await connections.end()
 
 
 class _Connections:
@@ -135,23 +133,29 @@ class _Connections:
             if not self._open:
                 self._none_open.set()
 
-    async def gone(self) -> None:
-        """Wait until no connection is open."""
-        while self._open:
-            self._none_open = trio.Event()
-            await self._none_open.wait()
-
-    def abort(self) -> None:
-        """End every connection at once."""
+    async def end(self) -> None:
+        """End them all: first those that wait, then those at work, then those that will not."""
+        with trio.CancelScope(shield=True):
+            await self._context.terminated.set()  # the ones between two requests close
+            await self._gone_within(FINISHING)
+            for connection in self._open:
+                connection.scope.cancel()  # the live feeds say goodbye
+            await self._gone_within(GRACE)
         for connection in self._open:
             connection.abort()
+
+    async def _gone_within(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            while self._open:
+                self._none_open = trio.Event()
+                await self._none_open.wait()
 
 
 class _Connection(anyio.abc.ByteStream):
     """A connection as anycorn wants it, with limits on how long it may wait."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
-        self.scope = trio.CancelScope()
+        self.scope = trio.CancelScope(shield=True)  # `_Connections.end` says when it is over
         self._stream = stream
 
     @property
@@ -159,13 +163,17 @@ class _Connection(anyio.abc.ByteStream):
         return {anyio.abc.SocketAttribute.raw_socket: lambda: self._stream.socket}
 
     async def receive(self, max_bytes: int = 65536) -> bytes:
-        with _as_anyio():
-            data = await self._stream.receive_some(max_bytes)
+        data = b""
+        try:
+            with _as_anyio():
+                data = bytes(await self._stream.receive_some(max_bytes))
+        finally:
+            if not data:
+                # It may still read an answer, but anycorn's timers would keep the descriptor for many seconds.
+                self.scope.deadline = trio.current_time() + LINGERING
         if not data:
-            # It may still read an answer; but a task that waits for it to send, or sleeps, must not linger.
-            self.scope.deadline = trio.current_time() + HALF_CLOSED_TIMEOUT
             raise anyio.EndOfStream
-        return bytes(data)
+        return data
 
     async def send(self, item: bytes) -> None:
         with _as_anyio(), trio.fail_after(SEND_TIMEOUT):

@@ -1,0 +1,223 @@
+"""The pages: what they say first, that nothing in them is markup that we did not write, and what ships."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import httpx
+import pytest
+from support.face import PlainFace, down, record, saw, shop, start, transition
+
+from monitor.config import Access
+from monitor.core.model import Code, Incident, Reason, State, Status
+from monitor.web.assets import clock_time
+from monitor.web.words import counts, headline
+
+if TYPE_CHECKING:
+    import trio
+
+U, D, W, X, P = State.UP, State.DOWN, State.DEGRADED, State.UNKNOWN, State.PENDING
+
+
+@pytest.mark.parametrize(
+    ("states", "says", "counted"),
+    [
+        ([], "Nothing is watched yet", ""),
+        ([U], "a is up", "1 up"),
+        ([U, U, U], "All 3 endpoints are up", "3 up"),
+        ([U, D, W, X, P], "b is down", "1 down, 1 unknown, 1 degraded, 1 pending, 1 up"),
+        ([D, U, D], "a and c are down", "2 down, 1 up"),
+        ([D, D, D, U], "3 endpoints are down", "3 down, 1 up"),
+        ([U, X, W], "The state of b is unknown", "1 unknown, 1 degraded, 1 up"),
+        ([X, X, X], "The state of 3 endpoints is unknown", "3 unknown"),
+        ([U, W, P], "b is degraded", "1 degraded, 1 pending, 1 up"),
+        ([W, W], "a and b are degraded", "2 degraded"),
+        ([P, P], "Waiting for the first results", "2 pending"),
+        ([P, U, U], "2 of 3 endpoints are up, the others are not known yet", "1 pending, 2 up"),
+    ],
+)
+def test_the_worst_news_comes_first(states: list[State], says: str, counted: str) -> None:
+    assert headline(list(zip("abcde", states, strict=False))) == says
+    assert counts(states) == counted
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        (datetime(2026, 11, 22, 0, 5, tzinfo=UTC), "00:05"),
+        (datetime(2026, 11, 21, 23, 59, tzinfo=UTC), "21 Nov 23:59"),
+        (datetime(2025, 3, 1, 9, 0, tzinfo=UTC), "1 Mar 2025 09:00"),
+    ],
+)
+def test_times(moment: datetime, shown: str) -> None:
+    assert clock_time(moment, datetime(2026, 11, 22, 15, 0, tzinfo=UTC)) == shown
+
+
+class Markup(HTMLParser):
+    """Collects the tags of a page with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+async def get(nursery: trio.Nursery, face: PlainFace, path: str = "/", **headers: str) -> Markup:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{await start(nursery, face)}{path}", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-store"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    return Markup(answer.text)
+
+
+async def test_the_overview(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop("shop"), shop("price feed", group="real time"), shop("search"), shop("alone", group=None)])
+    reason = Reason(Code.TIMEOUT, "dialogue", "no pong within 500 ms")
+    face.knows(record("shop"), down("price feed", reason), record("search"))
+    face.clock.advance(seconds=190)
+    page = await get(nursery, face)
+    text = re.sub(r"\s+", " ", page.text)
+    assert "price feed is down · Nursery Monitor" in text
+    assert "1 down, 1 pending, 2 up" in text
+    assert "price feed since 15:00, for 3 min 10 s no pong within 500 ms" in text
+    assert "web2 of 2 up" in text
+    assert "real time0 of 1 up" in text
+    assert "plain · https://shop.example.org/health" in text
+    assert "84 ms" in text
+    for word in ("Up", "Down", "Pending"):
+        assert f" {word} " in text
+    links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
+    assert links == ["endpoints/shop", "endpoints/search", "endpoints/price%20feed", "endpoints/alone"]
+
+
+async def test_many_incidents_do_not_bury_the_page(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop(f"s{number}") for number in range(9)])
+    face.knows(*(down(f"s{number}") for number in range(9)))
+    page = await get(nursery, face)
+    assert sum(attributes.get("class") == "incident" for _, attributes in page.tags) == 5
+    assert "and 4 more" in page.text
+
+
+async def test_an_empty_config_is_told_what_to_do(nursery: trio.Nursery) -> None:
+    page = await get(nursery, PlainFace([shop(enabled=False)]))
+    assert "Nothing is watched yet" in page.text
+    assert "[[endpoint]]" in page.text
+
+
+async def test_the_page_of_an_endpoint(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop("shop", runbook="https://wiki.example.org/shop")])
+    face.knows(down("shop"))
+    for _ in range(30):
+        await face.move(transition("shop"))
+        await face.move(transition("shop", Reason(Code.OK), State.DOWN, State.UP))
+    await face.move(transition("shop", Reason(Code.OK, None, "no longer watched"), State.UP, None))  # type: ignore[arg-type]
+    page = await get(nursery, face, "/endpoints/shop")
+    for expected in (
+        "shop is down · Nursery Monitor",
+        "192.0.2.7 refused the connection",
+        "connect, during connect",
+        "https://shop.example.org/health",
+        "The shop.",
+        "https://wiki.example.org/shop",
+        "2 ms",
+    ):
+        assert expected in page.text
+    assert sum(tag == "tr" for tag, _ in page.tags) == 21, "a heading and the latest twenty"
+    assert page.text.index("no longer watched") < page.text.rindex("refused the connection")
+
+
+async def test_the_page_of_an_endpoint_lives_without_the_database(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop()])
+    face.knows(record("shop"))
+    face.store.broken = True
+    page = await get(nursery, face, "/endpoints/shop")
+    assert "shop is up" in page.text
+    assert "The history cannot be read now." in page.text
+
+
+async def test_visitors_get_a_page_without_the_live_feed(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop(public=True)], access=Access(public=True, read_token="r"))
+    face.knows(down("shop"))
+    for path in ("/", "/endpoints/shop"):
+        page = await get(nursery, face, path)
+        assert "shop is down" in page.text
+        assert not [tag for tag, _ in page.tags if tag == "script"]
+    nothing = PlainFace([shop()], access=face.config.access)
+    assert "No endpoint is public." in (await get(nursery, nothing)).text
+
+
+EVIL = """<img src=x onerror=alert(1)>"'`&{{7*7}}{%x%}</script><script>alert(1)</script>"""
+CONTROL = "\x00\x1b[31m\u202e\u2028\x85\ud800"
+
+
+async def test_nothing_that_came_from_outside_is_markup(nursery: trio.Nursery) -> None:
+    name = EVIL.replace("/", "")
+    evil = EVIL + CONTROL
+    reason = Reason(Code.PROTOCOL, evil, evil)
+    face = PlainFace(
+        [
+            shop(
+                name,
+                group=name,
+                kind=evil,
+                target="javascript:" + evil,
+                description=evil,
+                runbook="javascript:" + evil,
+                labels={evil: evil},
+                public=True,
+            )
+        ],
+    )
+    last = saw(name, Status.DOWN, reason, phases={evil: 0.1}, facts={evil: evil, "deep": {evil: [evil]}})
+    incident = Incident(id=evil, endpoint=name, started_at=face.clock.wall(), reason=reason)
+    face.knows(record(name, State.DOWN, last, incident=incident))
+    await face.move(transition(name, reason))
+
+    plain = PlainFace([shop("plain")])
+    plain.knows(down("plain"))
+    await plain.move(transition("plain"))
+
+    for path, like in (("/", "/"), (f"/endpoints/{quote(name, safe='')}", "/endpoints/plain")):
+        page = await get(nursery, face, path)
+        assert {tag for tag, _ in page.tags} == {tag for tag, _ in (await get(nursery, plain, like)).tags}
+        assert all(tag != "script" or attributes["src"] for tag, attributes in page.tags)
+        names = {attribute for _, attributes in page.tags for attribute in attributes}
+        assert not {each for each in names if each.startswith("on") or each == "style"}
+        assert "alert(1)" in page.text, "it is shown, as text"
+        assert "{{7*7}}" in page.text
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", page.text)
+        assert "\\x1b[31m\\u202e" in page.text
+        links = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
+        assert all(re.fullmatch(r"(\.\./)?(endpoints/[\w%.~-]+)?", link) for link in links), links
+
+
+async def test_the_page_needs_nothing_from_elsewhere(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop()])
+    port = await start(nursery, face)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        for base in ("/", "/endpoints/shop"):
+            page = Markup((await client.get(base)).text)
+            wanted = [a.get("href") or a.get("src") for tag, a in page.tags if tag in ("link", "script")]
+            assert len(wanted) == 3
+            for each in wanted:
+                assert each is not None
+                answer = await client.get(httpx.URL(f"http://127.0.0.1:{port}{base}").join(each))
+                assert answer.status_code == 200
+                again = await client.get(answer.url, headers={"if-none-match": answer.headers["etag"]})
+                assert (again.status_code, again.content) == (304, b"")
+                assert "http" not in answer.text.replace("http://www.w3.org/2000/svg", "").replace('"https:"', "")

@@ -1,0 +1,163 @@
+"""The listening socket and the server: what cannot be listened on, who is bad to it, and that it stops."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import httpx
+import pytest
+import trio
+import trio.testing
+from support.face import LOOPBACK, PlainFace, shop, start
+
+from monitor.config import Listen
+from monitor.core.errors import MonitorError
+from monitor.web.server import bound, listen
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def test_port_0_is_one_port() -> None:
+    with listen(Listen("localhost", 0)) as listener:
+        where = bound(listener)
+        assert where.host in ("127.0.0.1", "::1")
+        assert where.port > 0
+
+
+def test_a_port_in_use() -> None:
+    with listen(LOOPBACK) as listener:
+        taken = bound(listener)
+        with pytest.raises(MonitorError) as refused:
+            listen(taken)
+    assert str(refused.value) == f"cannot listen on {taken}: the port is in use; is another monitor running?"
+
+
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        (Listen("192.0.2.1", 0), "this machine has no such address"),
+        (Listen("not..a.name", 0), "the host name does not resolve"),
+    ],
+)
+def test_where_one_cannot_listen(where: Listen, why: str) -> None:
+    with pytest.raises(MonitorError, match=why) as refused:
+        listen(where)
+    assert str(refused.value).startswith(f"cannot listen on {where}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may listen on any port")
+def test_a_privileged_port() -> None:
+    with pytest.raises(MonitorError, match="needs a privilege"):
+        listen(Listen("127.0.0.1", 1))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+def test_peers_that_vanish_are_given_up() -> None:
+    with listen(LOOPBACK) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+
+
+async def ask(port: int, request: bytes = GET) -> bytes:
+    """What the server answers to *request*, up to the first pause."""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(request)
+        return bytes(await stream.receive_some())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS hello
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n",
+        b"GET /%ff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/one\r\nHost: localhost\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"\r\n\r\n\0\0\0",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish that is no frame at all",
+        b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ],
+)
+async def test_bad_requests_harm_only_their_sender(nursery: trio.Nursery, request_: bytes) -> None:
+    port = await start(nursery, PlainFace())
+    for _ in range(3):
+        answer = await ask(port, request_)
+        assert not answer.startswith(b"HTTP/1.1 2"), answer
+    assert (await ask(port)).startswith(b"HTTP/1.1 200")
+
+
+async def test_headers_are_bounded(nursery: trio.Nursery) -> None:
+    port = await start(nursery, PlainFace())
+    answer = await ask(port, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 100_000 + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431")
+
+
+async def test_a_connection_serves_many_requests(nursery: trio.Nursery) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", await start(nursery, PlainFace())) as stream:
+        for _ in range(3):
+            await stream.send_all(GET)
+            answer = b""
+            while not answer.endswith(b"\r\n\r\nok\n"):
+                answer += await stream.receive_some()
+            assert answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_connections_are_bounded_and_come_free_again(nursery: trio.Nursery) -> None:
+    port = await start(nursery, PlainFace(), most_connections=2)
+    async with await trio.open_tcp_stream("127.0.0.1", port), await trio.open_tcp_stream("127.0.0.1", port):
+        assert await hangs_up(port), "no room"
+    with trio.fail_after(5):
+        while await hangs_up(port):  # noqa: ASYNC110 - there is no event for it
+            await trio.sleep(0.01)
+
+
+async def hangs_up(port: int) -> bool:
+    """Does the server close without an answer?"""
+    try:
+        return await ask(port) == b""
+    except trio.BrokenResourceError:
+        return True
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HT", GET, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx"]
+)
+async def test_a_stop_does_not_wait_for_clients_that_stay(sent: bytes) -> None:
+    with trio.fail_after(5):
+        async with trio.open_nursery() as server:
+            port = await start(server, PlainFace())
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(sent)
+                await trio.testing.wait_all_tasks_blocked()
+                server.cancel_scope.cancel()
+
+
+async def test_a_stop_does_not_wait_for_a_client_that_does_not_read_a_page() -> None:
+    face = PlainFace([shop(f"{number}-" + "x" * 90) for number in range(3000)])
+    with trio.fail_after(5):  # the time a send may take is longer
+        async with trio.open_nursery() as server:
+            port = await start(server, face)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                for _ in range(5):
+                    await stream.send_all(b"GET /api/v1/endpoints HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await stream.receive_some(1)
+                server.cancel_scope.cancel()
+
+
+async def test_what_is_being_sent_at_a_stop_arrives() -> None:
+    face = PlainFace([shop(f"{number}-" + "x" * 90) for number in range(3000)])
+    async with trio.open_nursery() as server:
+        port = await start(server, face)
+        async with (
+            httpx.AsyncClient() as client,
+            client.stream("GET", f"http://127.0.0.1:{port}/api/v1/endpoints") as answer,
+        ):
+            server.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                body = await answer.aread()
+    assert len(body) == int(answer.headers["content-length"])
