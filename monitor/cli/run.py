@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _listen(ctx: click.Context, param: click.Parameter, value: str | None) -> Listen | None:
-    from monitor.config.fields import listen  # noqa: PLC0415
+    from monitor.config.scalars import listen  # noqa: PLC0415
 
     try:
         return None if value is None else listen(value)

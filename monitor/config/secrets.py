@@ -7,6 +7,7 @@ from urllib.parse import quote, quote_plus
 
 _MASK = "***"
 _WHOLE_WORD_BELOW = 6  # a short value such as a port is masked only where it stands alone
+_PIECE = 8  # characters in a row that a message may not share with a value
 
 
 class Masker:
@@ -16,12 +17,13 @@ class Masker:
         """Remember nothing yet."""
         self._values: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
+        self._pieces: set[str] | None = None
 
     def remember(self, value: str) -> None:
         """Mask *value* from now on; the empty string is no secret."""
         if value.strip():
             self._values.update({value, quote(value, safe=""), quote(value), quote_plus(value)})
-            self._pattern = None
+            self._pattern = self._pieces = None
 
     def __or__(self, other: Masker) -> Masker:
         """One that masks what either does."""
@@ -38,6 +40,33 @@ class Masker:
             ordered = sorted(self._values, key=lambda value: (-len(value), value))
             self._pattern = re.compile("|".join(map(_matching, ordered)))
         return self._pattern.sub(_MASK, text)
+
+    def thoroughly(self, text: str) -> str:
+        """Mask *text*, and every longer piece of a value that stands in it, whatever its case.
+
+        For messages about a value that is wrong: they show it shortened, escaped, or only the part that is wrong.
+        """
+        text = self(text)
+        if self._pieces is None:
+            self._pieces = {
+                folded[start : start + _PIECE]
+                for value in self._values
+                for folded in [_folded(value.rpartition("://")[2])]  # a scheme is no secret, and in many messages
+                for start in range(len(folded) - _PIECE + 1)
+            }
+        folded = _folded(text)
+        hidden = {
+            at
+            for start in range(len(text) - _PIECE + 1)
+            if folded[start : start + _PIECE] in self._pieces
+            for at in range(start, start + _PIECE)
+        }
+        shown = (each if at not in hidden else "" if at - 1 in hidden else _MASK for at, each in enumerate(text))
+        return "".join(shown)
+
+
+def _folded(text: str) -> str:
+    return "".join(each.lower()[0] for each in text)  # as many characters as before
 
 
 def _matching(value: str) -> str:

@@ -1,0 +1,234 @@
+"""From a config file to a `Config`, or to every mistake in it at once."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from monitor.config import Access, Config
+from monitor.config.fields import Fields, Mistakes, built, mistakes
+from monitor.config.files import Source, read
+from monitor.config.problems import Problems
+from monitor.config.schema import (
+    INCLUDED_TABLES,
+    TABLES,
+    AccessTable,
+    EndpointTable,
+    MonitorTable,
+    PluginsTable,
+    SinkTable,
+)
+from monitor.config.secrets import Masker
+from monitor.config.tables import NO_EXPECTATIONS, Draft, Tables, check_for, target_of, usable
+from monitor.config.texts import Texts, remember_passwords, without_password
+from monitor.core.errors import ConfigError, MonitorError, PluginError
+from monitor.core.hints import did_you_mean
+from monitor.core.quantities import shown
+from monitor.plugin import Check, Sink
+from monitor.plugins import Plugin, Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from monitor.core.model import Endpoint
+    from monitor.core.quantities import Duration
+
+T = TypeVar("T")
+P = TypeVar("P", Check, Sink)
+
+
+def load(path: Path, *, environ: Mapping[str, str], registry: Registry | None = None) -> Config:
+    """Read the config file *path* and what it includes; insert from *environ*. Raises ConfigError.
+
+    *registry* has the kinds there are beside those of `[plugins]`; default: the installed ones.
+    """
+    return _Loading(path, environ).config(registry or Registry())
+
+
+def registry_of(path: Path, *, environ: Mapping[str, str]) -> Registry:
+    """The installed kinds, and those of `[plugins]` in the config file *path*. Raises ConfigError."""
+    loading = _Loading(path, environ)
+    registry = loading.registry(Registry())
+    loading.problems.raise_any()
+    return registry
+
+
+def endpoint_for_target(url: str, registry: Registry, *, timeout: Duration) -> Endpoint:
+    """The endpoint that `monitor check URL` means, with the defaults of everything else.
+
+    Its name and target are *url*, a password in it masked. Raises MonitorError.
+    """
+    shown_url, masker = without_password(url), Masker()
+    try:
+        plugin = check_for(url, registry)
+        fields = Fields(Texts({}, masker, Path()))
+        check = _built_for(url, plugin.cls, fields)
+        target = target_of(check)
+    except Mistakes as exc:
+        (place, message), *_ = exc.found
+        text = message if place in ((), ("url",)) else f"{place[0]}: {message}"
+        raise MonitorError(f"{shown_url}: {_without(url, text)}") from exc
+    except (ValueError, PluginError) as exc:
+        raise MonitorError(f"{shown_url}: {_without(url, str(exc))}") from exc
+    draft = Draft(EndpointTable(name="target"), plugin.kind, check, target, NO_EXPECTATIONS, NO_EXPECTATIONS)
+    # A URL is no name that a config could give: it has a slash.
+    return attrs.evolve(draft.endpoint(masker, ()), name=shown_url, target=shown_url, timeout=timeout)
+
+
+def _built_for(url: str, cls: type[Check], fields: Fields) -> Check:
+    try:
+        values = cls.for_target(url)
+    except Exception as exc:
+        raise Mistakes(mistakes(exc)) from exc
+    missing = [name for name, key in fields.keys(cls).items() if key.required and name not in values]
+    return built(cls, values, [((name,), "is missing; it can be given in a config") for name in missing])
+
+
+def _without(url: str, text: str) -> str:
+    """*text* without the password of *url*."""
+    masker = Masker()
+    remember_passwords(url, masker)
+    return masker.thoroughly(text)
+
+
+class _Loading:
+    """One reading of a config."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        """Read the main file. Raises ConfigError."""
+        self.main = read(path, str(path))
+        self.masker = Masker()
+        self.problems = Problems(self.masker)
+        self.problems.met(self.main)
+        self._texts = Texts(environ, self.masker, path.absolute().parent)
+        self._fields = Fields(self._texts)
+
+    def config(self, installed: Registry) -> Config:
+        """All of it."""
+        self._known_tables(self.main, TABLES, "unknown key")
+        registry = self.registry(installed)
+        monitor, include = self._monitor()
+        access = self._access()
+        sources = [self.main, *self._included(include)]
+        tables = Tables(self._fields, registry, self.problems)
+
+        sinks = list(self._each(sources, "sink", tables.sink))
+        tables.defaults(self.main, self.main.tree.get("defaults", {}))
+        drafts = list(self._each(sources, "endpoint", tables.endpoint))
+        self.problems.raise_any()
+
+        names = tuple(sink.name for sink in sinks)
+        return Config(
+            path=self.main.path,
+            listen=monitor.listen,
+            data_dir=monitor.data_dir or self._texts.path("data"),
+            max_concurrent_probes=monitor.max_concurrent_probes,
+            external_url=monitor.external_url,
+            access=access,
+            endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
+            sinks=tuple(sinks),
+            plugins=tuple(_references(registry)),
+            masker=self.masker,
+        )
+
+    def registry(self, installed: Registry) -> Registry:
+        """The kinds there are: *installed* and those of `[plugins]`, each of which must be usable."""
+        table = PluginsTable()
+        with self.problems.at(self.main, "plugins"):
+            table = self._fields.table(PluginsTable, self.main.tree.get("plugins", {}))
+        checks = self._local(table.checks, installed.checks, Check, EndpointTable, "checks")
+        sinks = self._local(table.sinks, installed.sinks, Sink, SinkTable, "sinks")
+        return Registry(local_checks=checks, local_sinks=sinks)
+
+    def _local(
+        self, references: Mapping[str, str], installed: Mapping[str, Plugin[P]], base: type[P], table: type, group: str
+    ) -> dict[str, Plugin[P]]:
+        plugins = {}
+        for kind, reference in references.items():
+            with self.problems.at(self.main, "plugins", group, kind):
+                if kind in installed:
+                    raise ValueError(f"{installed[kind].origin} has the {group[:-1]} {shown(kind)} already")
+                plugins[kind] = Plugin(kind, base, reference, self.main.name, self._texts.directory)
+                usable(plugins[kind], table, self._fields)
+        return plugins
+
+    def _monitor(self) -> tuple[MonitorTable, tuple[str, ...]]:
+        """`[monitor]`, and what it includes also where the rest of it is wrong."""
+        table = self.main.tree.get("monitor", {})
+        own = {key: value for key, value in table.items() if key != "access"} if isinstance(table, dict) else table
+        monitor: MonitorTable | None = None
+        with self.problems.at(self.main, "monitor"):
+            monitor = self._fields.table(MonitorTable, own, others=("access",))
+        if monitor is not None:
+            return monitor, monitor.include
+        values = self._fields.values(MonitorTable, own)[0] if isinstance(own, dict) else {}
+        return MonitorTable(), values.get("include", ())
+
+    def _access(self) -> Access:
+        table = AccessTable()
+        monitor = self.main.tree.get("monitor")
+        with self.problems.at(self.main, "monitor", "access"):
+            given = monitor.get("access", {}) if isinstance(monitor, dict) else {}
+            table = self._fields.table(AccessTable, given)
+        for token in (table.read_token, table.admin_token):
+            self.masker.remember(token)  # also where it stands in the file in clear
+        return Access(public=table.public, read_token=table.read_token, admin_token=table.admin_token)
+
+    def _included(self, patterns: Iterable[str]) -> Iterator[Source]:
+        """The files that `include` names, each once, those of a glob in sorted order."""
+        seen = {self.main.path.resolve()}
+        for index, pattern in enumerate(patterns):
+            matches = _matching(pattern, self._texts.directory)
+            if not matches and not any(each in pattern for each in "*?["):
+                self.problems.add(self.main, ("monitor", "include", index), f"there is no file {shown(pattern)}")
+            for match in matches:
+                path = self._texts.directory / match
+                if path.resolve() in seen:
+                    continue
+                seen.add(path.resolve())
+                try:
+                    source = read(path, str(self.main.path.parent / match))
+                except ConfigError as exc:
+                    self.problems.keep(*exc.problems)
+                    continue
+                self.problems.met(source)
+                self._known_tables(source, INCLUDED_TABLES, "only [[endpoint]] and [[sink]] stand in an included file")
+                yield source
+
+    def _known_tables(self, source: Source, known: tuple[str, ...], problem: str) -> None:
+        for name in source.tree:
+            if name not in known:
+                self.problems.add(source, (name,), f"{problem}{did_you_mean(name, known)}")
+            elif name == "maintenance":
+                self.problems.add(source, (name,), "not available yet")
+
+    def _each(
+        self, sources: Iterable[Source], name: str, reader: Callable[[Source, int, object], T | None]
+    ) -> Iterator[T]:
+        """What *reader* makes of every `[[name]]`; strings in it are relative to its file."""
+        main = self._texts.directory
+        for source in sources:
+            self._texts.directory = main if source is self.main else source.path.parent
+            array = source.tree.get(name, [])
+            if not isinstance(array, list):
+                self.problems.add(source, (name,), f"expected an array of tables: write [[{name}]]")
+                continue
+            for index, table in enumerate(array):
+                value = reader(source, index, table)
+                if value is not None:
+                    yield value
+        self._texts.directory = main
+
+
+def _matching(pattern: str, directory: Path) -> list[str]:
+    # Path.glob takes no absolute pattern, and none that names a file without magic.
+    return sorted(glob.glob(pattern, root_dir=directory, recursive=True))  # noqa: PTH207
+
+
+def _references(registry: Registry) -> list[tuple[str, str]]:
+    checks = [(f"checks.{kind}", plugin.reference) for kind, plugin in registry.local_checks.items()]
+    sinks = [(f"sinks.{kind}", plugin.reference) for kind, plugin in registry.local_sinks.items()]
+    return sorted(checks + sinks)

@@ -1,0 +1,167 @@
+"""The keys of every table of a config, with types, defaults and documentation.
+
+The classes are read like a check's: attrs fields are keys. What a check or sink adds is in its own class.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path  # noqa: TC003 - fields look their types up at run time
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import attrs
+
+from monitor.config import Listen
+from monitor.core.quantities import Duration, Expression, shown
+from monitor.plugin import OptionError
+from monitor.plugin import check_option as key
+
+TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "sink")
+INCLUDED_TABLES = ("endpoint", "sink")
+_MOST_IN_A_ROW = 10_000
+
+
+def title(text: str) -> None:
+    """The name of an endpoint or sink, or a group: it stands in URLs, labels and lists."""
+    if not 1 <= len(text) <= 100:
+        raise ValueError(f"expected 1-100 characters, got {len(text)}")
+    if not text.isprintable():
+        raise ValueError(f"expected printable characters, got {text!a}")
+    if "/" in text:
+        raise ValueError(f'expected a name without "/", got {shown(text)}')
+    if text.startswith("group:"):
+        raise ValueError(f'expected a name that does not begin with "group:", got {shown(text)}')
+
+
+def _in_a_row(number: int) -> None:
+    if not 1 <= number <= _MOST_IN_A_ROW:
+        raise ValueError(f"expected 1-{_MOST_IN_A_ROW}, got {number}")
+
+
+def _probes(number: int) -> None:
+    if not 1 <= number <= 100_000:
+        raise ValueError(f"expected 1-100000, got {number}")
+
+
+def _web_address(text: str) -> None:
+    expected = f'expected a URL such as "https://status.example.org", got {shown(text)}'
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if parts.scheme not in ("http", "https") or not host or re.search(r"[\s\x00-\x1f\x7f]", text):
+        raise ValueError(expected)
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"{expected} with more than a host and a path")
+
+
+def _reminders(value: object) -> None:
+    if value != "never":
+        try:
+            Duration.parse(value)
+        except ValueError:
+            raise ValueError(f'expected a duration such as "4h", or "never", got {shown(value)}') from None
+        raise ValueError("not available yet")
+
+
+def _alerting(states: tuple[str, ...]) -> None:
+    if "down" not in states or len(set(states)) != len(states):
+        raise ValueError('expected ["down"] or ["down", "degraded"]')
+    if states != ("down",):
+        raise ValueError("not available yet")
+
+
+def _isolation(name: str) -> None:
+    if name != "task":
+        raise ValueError("not available yet")
+
+
+def _once_each(names: tuple[str, ...]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise OptionError(f"sinks[{index}]", f"{shown(name)} is named twice")
+
+
+@attrs.frozen(kw_only=True)
+class MonitorTable:
+    """`[monitor]`: the daemon itself."""
+
+    listen: Listen = key(default=Listen("127.0.0.1", 8080), doc="where the page, the API and the metrics are")
+    data_dir: Path | None = key(default=None, doc="directory of the database and its lock; default `data`")
+    max_concurrent_probes: int = key(default=500, doc="probes at the same time, 1-100000", validator=_probes)
+    include: tuple[str, ...] = key(default=(), doc="more files with endpoints and sinks, as globs")
+    external_url: str | None = key(default=None, doc="the page's URL for links in alerts", validator=_web_address)
+    sinks: Any = key(default=None, doc="sinks for alerts about the monitor itself", available=False)
+    probe_api: Any = key(default=None, doc="serve blackbox_exporter's /probe", available=False)
+    reference: Any = key(default=None, doc="what tells whether the monitor's own network works", available=False)
+    dead_man: Any = key(default=None, doc="a sign of life to somebody else", available=False)
+
+
+@attrs.frozen(kw_only=True)
+class AccessTable:
+    """`[monitor.access]`: who may see what over HTTP."""
+
+    public: bool = key(default=False, doc="visitors see the endpoints that are public")
+    read_token: str = key(default="", doc="makes a reader; empty is none")
+    admin_token: str = key(default="", doc="makes an admin; empty is none")
+
+
+@attrs.frozen(kw_only=True)
+class PluginsTable:
+    """`[plugins]`: checks and sinks of local files; kind = "module:Class" or "path/file.py:Class"."""
+
+    checks: dict[str, str] = key(factory=dict, doc="checks")
+    sinks: dict[str, str] = key(factory=dict, doc="sinks")
+
+
+@attrs.frozen(kw_only=True)
+class DefaultsTable:
+    """`[defaults]`: what an endpoint that does not say otherwise has."""
+
+    interval: Duration = key(default=Duration(30), doc="from one probe to the next")
+    timeout: Duration = key(default=Duration(5), doc="for a whole probe")
+    retry_interval: Duration = key(
+        default=Duration(5), doc="from one probe to the next while a change is not confirmed; at most interval"
+    )
+    failure_threshold: int = key(default=3, doc="failures in a row before down, 1-10000", validator=_in_a_row)
+    success_threshold: int = key(default=2, doc="successes in a row before up again, 1-10000", validator=_in_a_row)
+    reminder_interval: Any = key(default="never", doc="how often to repeat an alert", validator=_reminders)
+    alert_on: tuple[Literal["down", "degraded"], ...] = key(
+        default=("down",), doc="which states are worth an alert", validator=_alerting
+    )
+    sinks: tuple[str, ...] | None = key(default=None, doc="names of sinks; default all of them", validator=_once_each)
+
+
+@attrs.frozen(kw_only=True)
+class EndpointTable(DefaultsTable):
+    """`[[endpoint]]`: one thing to watch. All other keys belong to its check."""
+
+    name: str = key(doc="unique; 1-100 printable characters without `/`", validator=title)
+    group: str | None = key(default=None, doc="1-100 printable characters without `/`", validator=title)
+    check: str | None = key(default=None, doc="kind of check; default what the URL's scheme says")
+    enabled: bool = key(default=True, doc="watch it")
+    expect: tuple[Expression, ...] = key(default=(), doc="CEL expressions: one that is false means down")
+    degraded: tuple[Expression, ...] = key(default=(), doc="CEL expressions: one that is false means degraded")
+    labels: dict[str, str] = key(factory=dict, doc="go with its alerts")
+    public: bool = key(default=False, doc="visitors may see it")
+    description: str | None = key(default=None, doc="goes with its alerts")
+    runbook: str | None = key(default=None, doc="goes with its alerts: what to do")
+    depends_on: Any = key(default=None, doc="endpoints without which it cannot work", available=False)
+    isolation: Literal["task", "process"] = key(default="task", doc="where its check runs", validator=_isolation)
+
+
+@attrs.frozen(kw_only=True)
+class SinkTable:
+    """`[[sink]]`: one place for alerts. All other keys belong to its type."""
+
+    name: str = key(doc="unique; 1-100 printable characters without `/`", validator=title)
+    type: str = key(doc="kind of sink")
+    give_up_after: Duration = key(default=Duration(3 * 86400), doc="how long to try to deliver an alert")
+    alert_on: Any = key(default=None, doc="which states are worth an alert here", available=False)
+    after: Any = key(default=None, doc="only what lasts that long", available=False)
+    groups: Any = key(default=None, doc="only these groups", available=False)
+    labels: Any = key(default=None, doc="only these labels", available=False)
+    group_wait: Any = key(default=None, doc="collect alerts for that long", available=False)
+    max_per_minute: Any = key(default=None, doc="messages a minute", available=False)

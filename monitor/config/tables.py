@@ -1,0 +1,269 @@
+"""Endpoints and sinks: tables whose keys are partly ours and partly those of their check or sink class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from monitor.config import SinkSettings
+from monitor.config.fields import table_of
+from monitor.config.schema import DefaultsTable, EndpointTable, SinkTable
+from monitor.config.texts import without_password
+from monitor.core.errors import PluginError
+from monitor.core.expectations import ExpectationError, Expectations, compile_all
+from monitor.core.hints import did_you_mean
+from monitor.core.model import Endpoint
+from monitor.core.quantities import shown
+from monitor.plugin import Check, Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from monitor.config.fields import Fields
+    from monitor.config.files import Source
+    from monitor.config.problems import Problems
+    from monitor.config.secrets import Masker
+    from monitor.plugins import Plugin, Registry
+
+T = TypeVar("T", EndpointTable, SinkTable)
+P = TypeVar("P", Check, Sink)
+
+_OWN: dict[type, frozenset[str]] = {
+    cls: frozenset(attribute.name for attribute in attrs.fields(cls)) for cls in (EndpointTable, SinkTable)
+}
+_DEFAULTS = frozenset(attribute.name for attribute in attrs.fields(DefaultsTable))
+
+
+@attrs.frozen
+class Draft:
+    """An endpoint that is right, before it is known what all of the config inserts."""
+
+    table: EndpointTable
+    kind: str
+    check: Check
+    target: str
+    expect: Expectations
+    degraded: Expectations
+
+    def endpoint(self, masker: Masker, all_sinks: tuple[str, ...]) -> Endpoint:
+        """The endpoint, its target masked."""
+        table = self.table
+        return Endpoint(
+            name=table.name,
+            kind=self.kind,
+            check=self.check,
+            target=masker(self.target),
+            interval=table.interval,
+            timeout=table.timeout,
+            retry_interval=table.retry_interval,
+            failure_threshold=table.failure_threshold,
+            success_threshold=table.success_threshold,
+            expect=self.expect,
+            degraded=self.degraded,
+            group=table.group,
+            enabled=table.enabled,
+            sinks=all_sinks if table.sinks is None else table.sinks,
+            labels=table.labels,
+            public=table.public,
+            description=table.description,
+            runbook=table.runbook,
+        )
+
+
+class Tables:
+    """Reads the tables of every file; what is wrong goes to *problems*, and the rest is read all the same."""
+
+    def __init__(self, fields: Fields, registry: Registry, problems: Problems) -> None:
+        """Begin without any."""
+        self._fields = fields
+        self._registry = registry
+        self._problems = problems
+        self._names: dict[str, dict[str, tuple[str, int]]] = {"endpoint": {}, "sink": {}}  # who has a name first
+        self._defaults: dict[str, Any] = {}
+        self._defaults_of: dict[str, dict[str, Any]] = {}
+        self._compiled: dict[tuple[type[Check], tuple[str, ...]], Expectations] = {}
+        self._by_scheme: dict[str, Plugin[Check] | None] = {}
+
+    def defaults(self, source: Source, table: object) -> None:
+        """Read `[defaults]` and the tables in it, each the options of one check."""
+        with self._problems.at(source, "defaults"):
+            table = table_of(table)
+            kinds = self._registry.checks
+            own = {key: value for key, value in table.items() if key in _DEFAULTS}
+            self._defaults = self._right_values(source, DefaultsTable, own, "defaults")
+            self._known_sinks(source, ("defaults", "sinks"), self._defaults.get("sinks"))
+            for kind, options in table.items():
+                if kind in _DEFAULTS:
+                    continue
+                if kind not in kinds:
+                    hint = did_you_mean(kind, [*_DEFAULTS, *kinds])
+                    self._problems.add(source, ("defaults", kind), f"unknown key{hint}")
+                    continue
+                with self._problems.at(source, "defaults", kind):
+                    cls = usable(kinds[kind], EndpointTable, self._fields)
+                    self._defaults_of[kind] = self._right_values(source, cls, options, "defaults", kind)
+
+    def _right_values(self, source: Source, cls: type, table: object, *path: str) -> dict[str, Any]:
+        values, found = self._fields.values(cls, table)
+        for attribute in attrs.fields(cls):
+            name = attribute.alias or attribute.name
+            if name in values and attribute.validator is not None:
+                with self._problems.at(source, *path):
+                    attribute.validator(None, attribute, values[name])
+        for place, message in found:
+            self._problems.add(source, (*path, *place), message)
+        return values
+
+    def sink(self, source: Source, index: int, table: object) -> SinkSettings | None:
+        """Read one `[[sink]]`; None where it is wrong."""
+        own, options = self._split(source, ("sink", index), table, SinkTable)
+        record, values = self._own(source, ("sink", index), SinkTable, own)
+        kind = values.get("type")
+        if kind is None:
+            return None
+        with self._problems.at(source, "sink", index, "type"):
+            plugin = _chosen(kind, self._registry.sinks, "sink")
+            cls = usable(plugin, SinkTable, self._fields)
+            with self._problems.at(source, "sink", index):
+                sink = self._fields.table(cls, options, others=_SINK)
+                if record is not None:
+                    return SinkSettings(name=record.name, kind=kind, sink=sink, give_up_after=record.give_up_after)
+        return None
+
+    def endpoint(self, source: Source, index: int, table: object) -> Draft | None:
+        """Read one `[[endpoint]]`; None where it is wrong."""
+        place = ("endpoint", index)
+        own, options = self._split(source, place, table, EndpointTable)
+        record, values = self._own(source, place, EndpointTable, own, self._defaults)
+        if "sinks" in own:
+            self._known_sinks(source, (*place, "sinks"), values.get("sinks"))
+        if "check" in own and "check" not in values:
+            return None
+        key = "check" if "check" in own or "url" not in options else "url"
+        with self._problems.at(source, *place, key):
+            plugin = self._check(values.get("check"), options.get("url"))
+            cls = usable(plugin, EndpointTable, self._fields)
+            compiled = [self._expectations(source, (*place, each), cls, values.get(each, ())) for each in _LISTS]
+            with self._problems.at(source, *place):
+                defaults = self._defaults_of.get(plugin.kind)
+                check = self._fields.table(cls, options, defaults=defaults, others=_ENDPOINT)
+                if record is not None:
+                    return Draft(record, plugin.kind, check, target_of(check), *compiled)
+        return None
+
+    def _split(
+        self, source: Source, place: tuple[str, int], table: object, cls: type
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The keys of *table* that are ours, and the others."""
+        with self._problems.at(source, *place):
+            keys, ours = table_of(table), _OWN[cls]
+            own = {key: value for key, value in keys.items() if key in ours}
+            return own, {key: value for key, value in keys.items() if key not in ours}
+        return {}, {}
+
+    def _own(
+        self,
+        source: Source,
+        place: tuple[str, int],
+        cls: type[T],
+        own: dict[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+    ) -> tuple[T | None, dict[str, Any]]:
+        """Our part of a table: as a whole where all of it is right, and the values that are right."""
+        record: T | None = None
+        with self._problems.at(source, *place):
+            record = self._fields.table(cls, own, defaults=defaults)
+        if record is None:
+            values, _ = self._fields.values(cls, own)
+            values = {**(defaults or {}), **values}
+        else:
+            values = {key: getattr(record, key) for key in (*own, *(defaults or {}))}
+        if "name" in values:
+            self._take_name(source, place, values["name"])
+        return record, values
+
+    def _take_name(self, source: Source, place: tuple[str, int], name: str) -> None:
+        table, index = place
+        file, first = self._names[table].setdefault(name, (source.name, index))
+        if (file, first) != (source.name, index):
+            where = "" if file == source.name else f" of {file}"
+            self._problems.add(source, (*place, "name"), f"the name {shown(name)} is taken by {table}[{first}]{where}")
+
+    def _known_sinks(self, source: Source, place: tuple[str | int, ...], names: Iterable[str] | None) -> None:
+        known = self._names["sink"]
+        for index, name in enumerate(names or ()):
+            if name not in known:
+                hint = did_you_mean(name, known)
+                self._problems.add(source, (*place, index), f"there is no sink {shown(name)}{hint}")
+
+    def _check(self, kind: str | None, url: object) -> Plugin[Check]:
+        if kind is not None:
+            return _chosen(kind, self._registry.checks, "check")
+        if url is None:
+            raise ValueError("is missing, and there is no url whose scheme says it")
+        return check_for(self._fields.texts.read(url), self._registry, self._by_scheme)
+
+    def _expectations(
+        self, source: Source, place: tuple[str | int, ...], cls: type[Check], sources: tuple[str, ...]
+    ) -> Expectations:
+        if not sources:
+            return NO_EXPECTATIONS
+        if (cls, sources) not in self._compiled:
+            try:
+                self._compiled[cls, sources] = compile_all(sources, cls.facts)
+            except ExpectationError:
+                for index, each in enumerate(sources):  # each for itself: there may be more than one mistake
+                    with self._problems.at(source, *place, index):
+                        compile_all([each], cls.facts)
+                return NO_EXPECTATIONS
+        return self._compiled[cls, sources]
+
+
+_LISTS = ("expect", "degraded")
+NO_EXPECTATIONS = Expectations()
+_WORD = {EndpointTable: "endpoint", SinkTable: "sink"}
+
+
+def usable(plugin: Plugin[P], table: type, fields: Fields) -> type[P]:
+    """The class of *plugin*, fit to be filled from a *table*. Raises PluginError."""
+    cls = plugin.cls
+    taken = sorted(fields.keys(cls).keys() & _OWN[table])
+    if taken:
+        noun, owner = plugin.base.__name__.lower(), _WORD[table]
+        raise PluginError(
+            f"the {noun} {shown(plugin.kind)} of {plugin.origin} has an option {taken[0]}, a key of every {owner}"
+        )
+    return cls
+
+
+def _chosen(kind: str, plugins: Mapping[str, Plugin[P]], noun: str) -> Plugin[P]:
+    if kind not in plugins:
+        hint = did_you_mean(kind, plugins) or f" (known: {', '.join(plugins)})"
+        raise ValueError(f"there is no {noun} {shown(kind)}{hint}")
+    return plugins[kind]
+
+
+def check_for(url: str, registry: Registry, by_scheme: dict[str, Plugin[Check] | None] | None = None) -> Plugin[Check]:
+    """The check that *url* chooses by its scheme; *by_scheme* remembers. Raises ValueError, PluginError."""
+    scheme, separator, _ = url.partition("://")
+    if not separator or not scheme:
+        raise ValueError(f'expected a URL with a scheme such as "https://", got {shown(url)}')
+    scheme = scheme.lower()
+    known = {} if by_scheme is None else by_scheme
+    if scheme not in known:
+        known[scheme] = registry.check_for(scheme)
+    plugin = known[scheme]
+    if plugin is None:
+        schemes = registry.schemes
+        hint = did_you_mean(scheme, schemes) or f" (known: {', '.join(schemes)})"
+        raise ValueError(f"no check takes URLs with the scheme {shown(scheme)}{hint}")
+    return plugin
+
+
+def target_of(check: Check) -> str:
+    """What *check* says it looks at, without passwords. Raises ValueError where the plugin cannot say."""
+    try:
+        return without_password(str(check.target))
+    except Exception as exc:
+        raise ValueError(f"its check cannot say what it looks at: {type(exc).__name__}: {exc}") from exc
