@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 T = TypeVar("T", EndpointTable, SinkTable)
 P = TypeVar("P", Check, Sink)
 
-_OWN: dict[type, frozenset[str]] = {
-    cls: frozenset(attribute.name for attribute in attrs.fields(cls)) for cls in (EndpointTable, SinkTable)
-}
-_DEFAULTS = frozenset(attribute.name for attribute in attrs.fields(DefaultsTable))
+_DEFAULTS, _ENDPOINT, _SINK = (
+    frozenset(attribute.name for attribute in attrs.fields(cls)) for cls in (DefaultsTable, EndpointTable, SinkTable)
+)
+_OWN: dict[type, frozenset[str]] = {EndpointTable: _ENDPOINT, SinkTable: _SINK}
 
 
 @attrs.frozen
