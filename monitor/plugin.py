@@ -47,8 +47,19 @@ def check_option(
     with one sentence. An option that is documented but not *available* yet is refused in a config.
     """
 
+    if factory is not None:
+        default = attrs.Factory(factory)
+    return attrs.field(
+        default=default,
+        validator=None if validator is None else _naming_the_option(validator),
+        kw_only=True,
+        metadata={"doc": doc, "available": available},
+    )
+
+
+def _naming_the_option(validator: Callable[[Any], None]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def validate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if validator is not None and value is not None:
+        if value is not None:
             try:
                 validator(value)
             except OptionError:
@@ -56,9 +67,7 @@ def check_option(
             except ValueError as exc:
                 raise OptionError(attribute.name, str(exc)) from exc
 
-    if factory is not None:
-        default = attrs.Factory(factory)
-    return attrs.field(default=default, validator=validate, kw_only=True, metadata={"doc": doc, "available": available})
+    return validate
 
 
 class Check:

@@ -24,7 +24,7 @@ from monitor.core.quantities import ByteSize, Duration, Expression, shown
 from monitor.plugin import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from monitor.config.positions import Path as Place
     from monitor.config.texts import Texts
@@ -72,14 +72,8 @@ class _Key:
     attribute: attrs.Attribute[Any]
     kind: Any  # its type
     hook: Hook
-
-    @property
-    def required(self) -> bool:
-        return self.attribute.default is attrs.NOTHING
-
-    @property
-    def available(self) -> bool:
-        return bool(self.attribute.metadata.get("available", True))
+    required: bool
+    available: bool
 
 
 class Fields:
@@ -89,6 +83,7 @@ class Fields:
         """Make the hooks."""
         self.texts = texts
         self._keys: dict[type, dict[str, _Key]] = {}
+        self._required: dict[type, Sequence[str]] = {}
         self._converter = converter = cattrs.Converter()
         for kind, read in (
             (str, texts.read),
@@ -127,9 +122,8 @@ class Fields:
         """
         values, found = self.values(cls, table, others)
         given = {**(defaults or {}), **values}
-        present = given.keys() | (table.keys() if isinstance(table, dict) else ())
-        keys = self.keys(cls)
-        found += [((name,), "is missing") for name, key in keys.items() if key.required and name not in present]
+        present = given.keys() | table_of(table).keys()
+        found += [((name,), "is missing") for name in self.required(cls) if name not in present]
         return built(cls, given, found)
 
     def values(self, cls: type, table: object, others: Collection[str] = ()) -> tuple[dict[str, Any], Found]:
@@ -151,6 +145,12 @@ class Fields:
                     found += mistakes(exc, name)
         return values, found
 
+    def required(self, cls: type) -> Sequence[str]:
+        """The keys of *cls* that have no default."""
+        if cls not in self._required:
+            self._required[cls] = [name for name, key in self.keys(cls).items() if key.required]
+        return self._required[cls]
+
     def keys(self, cls: type) -> Mapping[str, _Key]:
         """The keys of *cls*, in its order. Raises PluginError where no config could fill a field."""
         keys = self._keys.get(cls)
@@ -166,7 +166,13 @@ class Fields:
     def _key(self, cls: type, attribute: attrs.Attribute[Any], kind: Any) -> _Key:
         if kind is None or _unfillable(kind):
             raise PluginError(f"{cls.__name__}.{attribute.name} has a type that no config can fill: {kind}")
-        return _Key(attribute, kind, self._converter.get_structure_hook(kind))
+        return _Key(
+            attribute,
+            kind,
+            self._converter.get_structure_hook(kind),
+            required=attribute.default is attrs.NOTHING,
+            available=attribute.metadata.get("available", True),
+        )
 
     def _text_in(self, value: object) -> object:
         """*value* with its text read, if it is one; what it should be is told by whoever parses it."""

@@ -83,7 +83,7 @@ def _built_for(url: str, cls: type[Check], fields: Fields) -> Check:
         values = cls.for_target(url)
     except Exception as exc:
         raise Mistakes(mistakes(exc)) from exc
-    missing = [name for name, key in fields.keys(cls).items() if key.required and name not in values]
+    missing = [name for name in fields.required(cls) if name not in values]
     return built(cls, values, [((name,), "is missing; it can be given in a config") for name in missing])
 
 
