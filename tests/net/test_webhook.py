@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import logging
 import ssl
+import traceback
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any
@@ -322,7 +323,7 @@ class TestTLS:
         ("https:///hunter22", "without a host"),
         ("https://hunter22.example.org:0/", "a port that is no number in 1-65535"),
         ("https://hunter22.example.org:65536/", "a port that is no number in 1-65535"),
-        ("https://hunter22.example.org:http/", "a port that is no number in 1-65535"),
+        ("https://example.org:hunter22/", "a port that is no number in 1-65535"),
         ("https://[::1/hunter22", "a host that cannot be"),
         ("https://hunter22..example.org/", "a host that cannot be"),
         ("https://" + "hunter22" * 8 + ".example.org/", "a host that cannot be"),
@@ -338,7 +339,7 @@ def test_a_url_that_cannot_be_is_refused_without_showing_it(url, problem):
     assert caught.value.option == "url"
     assert problem in str(caught.value)
     assert "hunter22" not in str(caught.value)
-    assert caught.value.__cause__ is None or "hunter22" not in repr(caught.value.__cause__)
+    assert "hunter22" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize("url", ["HTTPS://Hooks.Example.org/x", "http://[::1]:8080/", "https://käse.example/ü?q=1"])
