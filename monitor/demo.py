@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _LARGEST_REQUEST = 64 * 1024
 _PATIENCE_WITH_CLIENTS = 5.0
-_PAUSE = 9.0  # seconds from one turn of events to the next: time to see the last one confirmed
+_PAUSE = 6.0  # seconds from one turn of events to the next: time to see the last one confirmed
 _CLIENT_TROUBLE = (
     trio.BrokenResourceError,
     trio_websocket.ConnectionClosed,

@@ -37,13 +37,13 @@ def command(config: Path, kind: str | None) -> None:
 
 def _registry(path: Path) -> Registry:
     """What is installed, and the local checks of the config, where there is one; other mistakes in it are no matter."""
-    from monitor.config.load import local_plugins  # noqa: PLC0415
+    from monitor.config.load import registry_of  # noqa: PLC0415
     from monitor.plugins import Registry  # noqa: PLC0415
 
     asked_for = click.get_current_context().get_parameter_source("config")
     if not path.exists() and asked_for is click.core.ParameterSource.DEFAULT:
         return Registry()
-    return local_plugins(path, environ=os.environ)
+    return registry_of(path, environ=os.environ)
 
 
 def _known(registry: Registry, kind: str) -> Plugin[Check]:
@@ -63,16 +63,21 @@ def _list(registry: Registry, terminal: Terminal) -> None:
             what = first_line(plugin.cls)
         except PluginError as exc:
             what = f"broken: {exc}"
-        rows.append((plugin.kind, plugin.origin, what))
+        rows.append((plugin.kind, _where(plugin), what))
     for line in table(("KIND", "FROM", "WHAT IT DOES"), rows):
         click.echo(terminal.line([(printable(line),)]))
+
+
+def _where(plugin: Plugin[Check]) -> str:
+    """The package, or the config, that offers it, and the class."""
+    return f"{plugin.origin} ({plugin.reference})"
 
 
 def _show(plugin: Plugin[Check], terminal: Terminal) -> None:
     from monitor.cli.render.options import fact_rows, first_line, option_rows, table  # noqa: PLC0415
 
     cls = plugin.cls
-    click.echo(f"{printable(plugin.kind)}, from {printable(plugin.origin)}: {printable(first_line(cls))}")
+    click.echo(printable(f"{plugin.kind}, from {_where(plugin)}: {first_line(cls)}"))
     sections: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = [
         ("Options:", ("NAME", "TYPE", "DEFAULT", ""), option_rows(cls))
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import click
@@ -48,7 +48,9 @@ def _listen(ctx: click.Context, param: click.Parameter, value: str | None) -> Li
     default="info",
     help="The least that is logged; default: info.",
 )
-def command(config: Path, listen: Listen | None, data_dir: str | None, log_format: str, log_level: str) -> None:
+def command(
+    config: Path, listen: Listen | None, data_dir: str | None, log_format: Literal["text", "json"], log_level: str
+) -> None:
     """Watch every endpoint until SIGTERM or Ctrl-C; a second one ends it at once. SIGHUP reads the config again.
 
     Prints one line when ready, with the address of the page: "ready: http://127.0.0.1:8080". Logs go to stderr.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from support.cli import monitor, start
+from support.cli import killed, monitor, start
 from support.loopback import serve, serve_http
 
 if TYPE_CHECKING:
@@ -284,14 +284,15 @@ async def test_ctrl_c_ends_it_with_130(nursery: trio.Nursery, tmp_path: Path) ->
         await trio.sleep_forever()
 
     port = await nursery.start(serve, mute)
-    with trio.fail_after(60):
-        process = await start("check", f"http://127.0.0.1:{port}/", "--timeout", "1h", cwd=tmp_path)
-        await reached.wait()
-        process.send_signal(signal.SIGINT)
-        assert await process.wait() == 130
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert await process.stdout.receive_some() == b""
-        assert await process.stderr.receive_some() == b""
-        await process.stdout.aclose()
-        await process.stderr.aclose()
+    process = await start("check", f"http://127.0.0.1:{port}/", "--timeout", "1h", cwd=tmp_path)
+    try:
+        with trio.fail_after(60):
+            await reached.wait()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert await process.stdout.receive_some() == b""
+            assert await process.stderr.receive_some() == b""
+    finally:
+        await killed(process)

@@ -6,7 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import trio
-from support.cli import monitor, start
+from support.cli import killed, monitor, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 async def test_the_whole_tour_fits_into_a_minute(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    done = await monitor("demo", "--duration", "46s", cwd=tmp_path, TMPDIR=str(tmp_path / "tmp"))
+    done = await monitor("demo", "--duration", "31s", cwd=tmp_path, TMPDIR=str(tmp_path / "tmp"))
     assert (done.code, done.err) == (0, "")
     alerts = [line.split("<- ")[1] for line in done.lines if "<- " in line]
     assert [alert.split()[:2] for alert in alerts] == [
@@ -30,17 +30,19 @@ async def test_the_whole_tour_fits_into_a_minute(tmp_path: Path) -> None:
 
 async def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    with trio.fail_after(60):
-        process = await start("demo", cwd=tmp_path, TMPDIR=str(tmp_path / "tmp"))
-        assert process.stdout is not None
-        assert process.stderr is not None
-        seen = b""
-        async with process.stdout, process.stderr:
+    process = await start("demo", cwd=tmp_path, TMPDIR=str(tmp_path / "tmp"))
+    assert process.stdout is not None
+    assert process.stderr is not None
+    seen = b""
+    try:
+        with trio.fail_after(60):
             async for chunk in process.stdout:
                 seen += chunk
                 if b"All is well." in chunk:
                     process.send_signal(signal.SIGINT)
             assert await process.wait() == 0
             assert await process.stderr.receive_some() == b""
+    finally:
+        await killed(process)
     assert b"The tour is over" in seen
     assert list((tmp_path / "tmp").iterdir()) == []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from support.cli import PROGRAM, environment
+from support.cli import PROGRAM, environment, killed
 from support.loopback import serve_http
 from support.screen import Screen
 
@@ -35,14 +35,17 @@ async def on_terminal(
     )
     os.close(theirs)
     written = b""
-    with trio.fail_after(60):
-        async with trio.lowlevel.FdStream(ours) as stream:
-            while more_written := await _read(stream):
-                written += more_written
-                if interrupt_after is not None and interrupt_after in written:
-                    process.send_signal(signal.SIGINT)
-                    interrupt_after = None
-        code = await process.wait()
+    try:
+        with trio.fail_after(60):
+            async with trio.lowlevel.FdStream(ours) as stream:
+                while more_written := await _read(stream):
+                    written += more_written
+                    if interrupt_after is not None and interrupt_after in written:
+                        process.send_signal(signal.SIGINT)
+                        interrupt_after = None
+            code = await process.wait()
+    finally:
+        await killed(process)
     screen = Screen(COLUMNS, ROWS)
     screen.feed(written.decode())
     return code, written.decode(), screen
@@ -100,6 +103,6 @@ async def test_ctrl_c_leaves_what_is_done(nursery: trio.Nursery, tmp_path: Path)
         f'[[endpoint]]\nname = "quick"\nurl = "http://127.0.0.1:{port}/1"\n'
         f'[[endpoint]]\nname = "slow"\nurl = "http://127.0.0.1:{port}/0"\ntimeout = "1h"\n'
     )
-    code, _, screen = await on_terminal("check", cwd=tmp_path, interrupt_after=b"up        quick")
+    code, _, screen = await on_terminal("check", cwd=tmp_path, interrupt_after=b"up        quick", NO_COLOR="1")
     assert code == 130
     assert [line.split()[2] for line in screen.lines if line] == ["quick"]

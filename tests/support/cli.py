@@ -55,3 +55,14 @@ async def start(*args: str, cwd: Path, **more: str) -> trio.Process:
     return await trio.lowlevel.open_process(
         [*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=environment(**more)
     )
+
+
+async def killed(process: trio.Process) -> None:
+    """See to it that *process* is gone, however the test ended."""
+    with trio.CancelScope(shield=True):
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                await stream.aclose()

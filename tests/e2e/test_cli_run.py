@@ -1,0 +1,134 @@
+"""`monitor run` as a process: the ready line, what takes precedence, refusals, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import sqlite3
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import trio
+from support.cli import killed, monitor, start
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+QUIET = '[monitor]\nlisten = "127.0.0.1:0"\n'
+
+
+@contextlib.asynccontextmanager
+async def running(*args: str, cwd: Path) -> AsyncIterator[tuple[trio.Process, str]]:
+    """A daemon that said it is ready, and its URL; whatever happens it is gone afterwards."""
+    with trio.fail_after(60):
+        process = await start("run", *args, cwd=cwd)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            line = b""
+            while not line.endswith(b"\n"):
+                more = await process.stdout.receive_some()
+                assert more, (await _rest(process.stderr)).decode()
+                line += more
+            match = re.fullmatch(rb"ready: (http://\S+)\n", line)
+            assert match, line
+            yield process, match[1].decode()
+        finally:
+            await killed(process)
+
+
+async def _rest(stream: trio.abc.ReceiveStream) -> bytes:
+    rest = b""
+    async for chunk in stream:
+        rest += chunk
+    return rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_ready_then_served_then_stopped_by_a_signal(number: signal.Signals, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    async with running(cwd=tmp_path) as (process, url):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"{url}/healthz")).status_code == 200
+        process.send_signal(number)
+        assert process.stdout is not None
+        assert await _rest(process.stdout) == b""
+        assert await process.wait() == 0
+    assert (tmp_path / "data" / "monitor.db").is_file()
+
+
+async def test_the_command_line_goes_before_the_config(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[monitor]\nlisten = "127.0.0.1:1"\ndata_dir = "not-this"\n')
+    (tmp_path / "elsewhere").mkdir()
+    options = ["--config", "../config.toml", "--listen", "[::1]:0" if socket.has_ipv6 else "127.0.0.2:0"]
+    async with running(*options, "--data-dir", "mine", cwd=tmp_path / "elsewhere") as (_, url):
+        assert url.startswith("http://[::1]:" if socket.has_ipv6 else "http://127.0.0.2:")
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine"]
+    assert not (tmp_path / "not-this").exists()
+
+
+async def test_logs_go_to_stderr_as_lines_of_json_where_asked(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    async with running("--log-format", "json", cwd=tmp_path) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        logged = await _rest(process.stderr)
+    records = [json.loads(line) for line in logged.splitlines()]
+    assert any("stopp" in json.dumps(record) for record in records)
+
+
+async def test_a_quiet_log_is_quiet(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    async with running("--log-level", "error", cwd=tmp_path) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        assert await _rest(process.stderr) == b""
+
+
+async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "config.toml").write_text(f'[monitor]\nlisten = "127.0.0.1:{port}"\n')
+        await refused(tmp_path, str(port))
+
+
+async def test_a_data_dir_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    (tmp_path / "data").write_text("a file stands in its place")
+    await refused(tmp_path, "data")
+
+
+async def test_a_database_of_a_newer_schema_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    (tmp_path / "data").mkdir()
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "monitor.db")) as database:
+        database.execute("PRAGMA user_version = 9999")
+        database.commit()
+    await refused(tmp_path, "newer")
+
+
+async def test_a_second_daemon_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    async with running(cwd=tmp_path) as (process, _):
+        await refused(tmp_path, str(process.pid))
+
+
+async def test_an_open_address_without_access_rules_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[monitor]\nlisten = "0.0.0.0:0"\n')
+    await refused(tmp_path, "read_token")
+
+
+async def refused(directory: Path, word: str) -> None:
+    """`run` must not start, and say why in one sentence with *word* in it."""
+    done = await monitor("run", cwd=directory)
+    assert (done.code, done.out) == (3, "")
+    errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.err
+    assert word in errors[0]
+    assert "Traceback" not in done.err
+    assert "a bug" not in done.err
