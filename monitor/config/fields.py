@@ -17,6 +17,7 @@ import attrs
 import cattrs
 
 from monitor.config import Listen
+from monitor.config.positions import deeper
 from monitor.config.scalars import expression, listen, number, truth, whole
 from monitor.core.errors import PluginError, describe
 from monitor.core.hints import did_you_mean
@@ -62,7 +63,7 @@ def _sentence(exc: Exception) -> str:
     # The validators of attrs put more into `args` than their sentence.
     text = exc.args[0] if exc.args and isinstance(exc.args[0], str) else describe(exc)
     line = text.partition("\n")[0]
-    return line if isinstance(exc, ValueError | TypeError) else f"{type(exc).__name__}: {line}"
+    return line if isinstance(exc, ValueError | TypeError) else f"a bug in the plugin, {type(exc).__name__}: {line}"
 
 
 @attrs.frozen
@@ -165,7 +166,7 @@ class Fields:
 
     def _key(self, cls: type, attribute: attrs.Attribute[Any], kind: Any) -> _Key:
         if kind is None or _unfillable(kind):
-            raise PluginError(f"{cls.__name__}.{attribute.name} has a type that no config can fill: {kind}")
+            raise PluginError(f"{cls.__name__}.{attribute.name} has a type that no config can fill: {attribute.type}")
         return _Key(
             attribute,
             kind,
@@ -178,14 +179,16 @@ class Fields:
         """*value* with its text read, if it is one; what it should be is told by whoever parses it."""
         return self.texts.read(value) if isinstance(value, str | dict) else value
 
-    def _anything(self, value: Any, depth: int = 0) -> Any:
-        if depth > _DEEPEST:
+    def _anything(self, value: Any) -> Any:
+        if deeper(value, _DEEPEST):
             raise ValueError(f"expected a value nested at most {_DEEPEST} deep")
+        return self._all_of(value)
+
+    def _all_of(self, value: Any) -> Any:
         if isinstance(value, dict):
-            items = {name: (self._anything, (each, depth + 1)) for name, each in value.items()}
-            return dict(zip(items, _each(items), strict=True))
+            return dict(zip(value, _each({name: (self._all_of, (each,)) for name, each in value.items()}), strict=True))
         if isinstance(value, list):
-            return _each({index: (self._anything, (each, depth + 1)) for index, each in enumerate(value)})
+            return _each({index: (self._all_of, (each,)) for index, each in enumerate(value)})
         if isinstance(value, float):
             return number(value)
         return self.texts.read(value) if isinstance(value, str) else value
@@ -198,8 +201,7 @@ class Fields:
             for choice in choices:
                 if type(choice) is type(value) and choice == value:
                     return choice
-            hint = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
-            raise ValueError(f"expected {' or '.join(map(shown, choices))}, got {shown(value)}{hint}")
+            raise ValueError(f"expected {_either(choices)}, got {shown(value)}")
 
         return _hook(read)
 
@@ -335,6 +337,11 @@ def table_of(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"expected a table, got {shown(value)}")  # noqa: TRY004 - what a hook raises
     return value
+
+
+def _either(choices: Sequence[object]) -> str:
+    *first, last = map(shown, choices)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _array(value: object) -> list[Any]:

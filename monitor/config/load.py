@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from monitor.config import Access, Config
-from monitor.config.fields import Fields, Mistakes, built, mistakes
+from monitor.config.fields import Fields, Mistakes, built, mistakes, table_of
 from monitor.config.files import Source, read
 from monitor.config.problems import Problems
 from monitor.config.schema import (
@@ -206,7 +206,7 @@ class _Loading:
                 self.problems.add(source, (name,), "not available yet")
 
     def _each(
-        self, sources: Iterable[Source], name: str, reader: Callable[[Source, int, object], T | None]
+        self, sources: Iterable[Source], name: str, reader: Callable[[Source, int, dict[str, Any]], T | None]
     ) -> Iterator[T]:
         """What *reader* makes of every `[[name]]`; strings in it are relative to its file."""
         main = self._texts.directory
@@ -217,7 +217,9 @@ class _Loading:
                 self.problems.add(source, (name,), f"expected an array of tables: write [[{name}]]")
                 continue
             for index, table in enumerate(array):
-                value = reader(source, index, table)
+                value: T | None = None
+                with self.problems.at(source, name, index):
+                    value = reader(source, index, table_of(table))
                 if value is not None:
                     yield value
         self._texts.directory = main

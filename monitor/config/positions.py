@@ -35,6 +35,7 @@ class Positions:
         """Parse only when somebody asks."""
         self._text = text
         self._tree = tree
+        self._lines = text.split("\n")  # splitlines() knows more ends of lines than TOML
 
     def line(self, path: Path) -> int | None:
         """The line of *path*, or of its nearest parent that has one."""
@@ -53,7 +54,7 @@ class Positions:
     def _nodes(self) -> dict[str, Any]:
         import toml_rs  # noqa: PLC0415 - only mistakes need it
 
-        if _deeper(self._tree, _DEEPEST):
+        if deeper(self._tree, _DEEPEST):
             return {}
         try:
             return dict(toml_rs.load_with_metadata(self._text, toml_version="1.0.0").meta["nodes"])
@@ -64,25 +65,36 @@ class Positions:
     def _headers(self) -> list[tuple[int, Path]]:
         """Where tables begin: the parser with positions knows it only of arrays of tables."""
         found = []
-        for number, line in enumerate(self._text.splitlines(), start=1):
+        for number, line in enumerate(self._lines, start=1):
             if match := _HEADER.fullmatch(line):
                 found.append((number, _keys(match[1])))
         return found
 
     def _header(self, path: Path, after: int) -> int | None:
         keys = tuple(step for step in path if isinstance(step, str))
-        return next((line for line, header in self._headers if line >= after and header[: len(keys)] == keys), None)
+        for line, header in self._headers:
+            if line >= after and header[: len(keys)] == keys and not self._in_a_text(max(after - 1, 0), line - 1):
+                return line
+        return None
+
+    def _in_a_text(self, begin: int, end: int) -> bool:
+        """Does what looks like a header in line *end* stand in a text of more lines? *begin* is one for sure."""
+        try:
+            tomllib.loads("\n".join(self._lines[begin:end]))
+        except tomllib.TOMLDecodeError:
+            return True
+        return False
 
 
 def _has_position(node: Any) -> bool:
     # In a table, what stands under these words would be a table itself.
-    return isinstance(node, dict) and isinstance(node.get("value_line"), int | tuple)
+    return isinstance(node, dict) and any(isinstance(node.get(key), int | tuple) for key in ("key_line", "value_line"))
 
 
 def _line(node: Any) -> int | None:
     if not _has_position(node):
         return None
-    line = node.get("key_line", node["value_line"])
+    line = node["key_line"] if "key_line" in node else node["value_line"]
     return int(line[0] if isinstance(line, tuple) else line)
 
 
@@ -98,7 +110,8 @@ def _keys(header: str) -> Path:
     return tuple(keys)
 
 
-def _deeper(tree: dict[str, Any], limit: int) -> bool:
+def deeper(tree: Any, limit: int) -> bool:
+    """Are tables and arrays nested more than *limit* deep in *tree*?"""
     level: Sequence[Any] = [tree]
     for _ in range(limit):
         level = [

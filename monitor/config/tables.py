@@ -105,19 +105,22 @@ class Tables:
                     self._defaults_of[kind] = self._right_values(source, cls, options, "defaults", kind)
 
     def _right_values(self, source: Source, cls: type, table: object, *path: str) -> dict[str, Any]:
+        """What *table* says for single fields of *cls*, each checked by itself."""
         values, found = self._fields.values(cls, table)
-        for attribute in attrs.fields(cls):
-            name = attribute.alias or attribute.name
-            if name in values and attribute.validator is not None:
-                with self._problems.at(source, *path):
-                    attribute.validator(None, attribute, values[name])
         for place, message in found:
             self._problems.add(source, (*path, *place), message)
-        return values
+        right = {}
+        for name, value in values.items():
+            attribute = self._fields.keys(cls)[name].attribute
+            with self._problems.at(source, *path):
+                if attribute.validator is not None:
+                    attribute.validator(None, attribute, value)
+                right[name] = value
+        return right
 
-    def sink(self, source: Source, index: int, table: object) -> SinkSettings | None:
+    def sink(self, source: Source, index: int, table: dict[str, Any]) -> SinkSettings | None:
         """Read one `[[sink]]`; None where it is wrong."""
-        own, options = self._split(source, ("sink", index), table, SinkTable)
+        own, options = _split(table, SinkTable)
         record, values = self._own(source, ("sink", index), SinkTable, own)
         kind = values.get("type")
         if kind is None:
@@ -131,10 +134,10 @@ class Tables:
                     return SinkSettings(name=record.name, kind=kind, sink=sink, give_up_after=record.give_up_after)
         return None
 
-    def endpoint(self, source: Source, index: int, table: object) -> Draft | None:
+    def endpoint(self, source: Source, index: int, table: dict[str, Any]) -> Draft | None:
         """Read one `[[endpoint]]`; None where it is wrong."""
         place = ("endpoint", index)
-        own, options = self._split(source, place, table, EndpointTable)
+        own, options = _split(table, EndpointTable)
         record, values = self._own(source, place, EndpointTable, own, self._defaults)
         if "sinks" in own:
             self._known_sinks(source, (*place, "sinks"), values.get("sinks"))
@@ -151,16 +154,6 @@ class Tables:
                 if record is not None:
                     return Draft(record, plugin.kind, check, target_of(check), *compiled)
         return None
-
-    def _split(
-        self, source: Source, place: tuple[str, int], table: object, cls: type
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The keys of *table* that are ours, and the others."""
-        with self._problems.at(source, *place):
-            keys, ours = table_of(table), _OWN[cls]
-            own = {key: value for key, value in keys.items() if key in ours}
-            return own, {key: value for key, value in keys.items() if key not in ours}
-        return {}, {}
 
     def _own(
         self,
@@ -225,15 +218,23 @@ NO_EXPECTATIONS = Expectations()
 _WORD = {EndpointTable: "endpoint", SinkTable: "sink"}
 
 
+def _split(table: dict[str, Any], cls: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The keys of *table* that are ours, and the others."""
+    ours = _OWN[cls]
+    own = {key: value for key, value in table.items() if key in ours}
+    return own, {key: value for key, value in table.items() if key not in ours}
+
+
 def usable(plugin: Plugin[P], table: type, fields: Fields) -> type[P]:
     """The class of *plugin*, fit to be filled from a *table*. Raises PluginError."""
-    cls = plugin.cls
-    taken = sorted(fields.keys(cls).keys() & _OWN[table])
-    if taken:
-        noun, owner = plugin.base.__name__.lower(), _WORD[table]
-        raise PluginError(
-            f"the {noun} {shown(plugin.kind)} of {plugin.origin} has an option {taken[0]}, a key of every {owner}"
-        )
+    cls, ours = plugin.cls, _OWN[table]
+    try:
+        keys = fields.keys(cls)
+        if not ours.isdisjoint(keys):
+            raise PluginError(f"the key {min(ours.intersection(keys))} is one that every {_WORD[table]} has")
+    except PluginError as exc:
+        noun = plugin.base.__name__.lower()
+        raise PluginError(f"the {noun} {shown(plugin.kind)} of {plugin.origin} cannot be used: {exc}") from exc
     return cls
 
 

@@ -49,7 +49,7 @@ class Texts:
             return "$"
         name, separator, default = match[1].partition(":-")
         if not match[2] or not _NAME.fullmatch(name):
-            raise ValueError('expected "${NAME}" or "${NAME:-default}" ("$$" for a dollar), got another "${"')
+            raise ValueError('expected "${NAME}" or "${NAME:-default}"; write "$${" for a literal "${"')
         value = self._environ.get(name, "")
         if not value and separator:
             value = default
