@@ -148,7 +148,7 @@ class Daemon:
             clock=self.clock,
             rand=self._rand,
             log=logging.getLogger("monitor.outbox"),
-            mask=self.config.masker,
+            mask=self._mask,
         )
         self._recorder = Recorder(store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring)
         self._recorder.external_url = self.config.external_url
@@ -174,7 +174,11 @@ class Daemon:
             services.cancel_scope.cancel()
 
     async def _probe(self, endpoint: Endpoint) -> Observation:
-        return await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker)
+        return await probe_once(endpoint, net=self._net, clock=self.clock, mask=self._mask)
+
+    def _mask(self, text: str) -> str:
+        """Hide the secrets of the config as it is now."""
+        return self.config.masker(text)
 
     # Reload.
 
@@ -193,7 +197,9 @@ class Daemon:
         try:
             config = await trio.to_thread.run_sync(self._reload)
         except ConfigError as exc:
-            log.error("reload refused, everything stays as it was:\n%s", exc)  # noqa: TRY400 - the lines say it all
+            log.error("reload refused, everything stays as it was: %d mistakes", len(exc.problems))  # noqa: TRY400
+            for mistake in exc.problems:
+                log.error("%s", mistake)  # noqa: TRY400 - a line each says it all
             return
         if problem := self._unreloadable(config):
             log.error("reload refused, everything stays as it was: %s", problem)

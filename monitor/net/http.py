@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT = 64 * 1024
 _MOST_INFORMATIONAL = 8
+_TOO_LARGE_HEAD = (Code.LIMIT, f"headers are larger than {ByteSize(HEAD_LIMIT)}", "processing")
 _STEP = 64 * 1024  # bytes a decoder may give at once
 
 Headers = list[tuple[bytes, bytes]]
@@ -83,22 +84,23 @@ class AnswerReader:
         self._failure: ProbeError | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take *data*. Raises ProbeError."""
+        """Take *data*. Raises ProbeError for a bad head; for a bad body `take` does, after what came before it."""
         if self.head is None:
             # Counted here, because llhttp keeps an unfinished header to itself, however long it grows.
             self._head_size += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as exc:
-            raise probe_error(Code.PROTOCOL, "the server switched protocols unasked", "processing") from exc
+        except httptools.HttpParserUpgrade:
+            self._fail(Code.PROTOCOL, "the server switched protocols unasked", "processing")
+            self.head = None
         except httptools.HttpParserError as exc:
-            if self._failure is None and not self.complete:
+            if not self.complete:
                 phase = "processing" if self.head is None else "transfer"
-                raise probe_error(Code.PROTOCOL, f"not a valid HTTP answer: {exc}", phase) from exc
-        if self._failure is not None:
+                self._fail(Code.PROTOCOL, f"not a valid HTTP answer: {exc}", phase)
+        if self.head is None and self._failure is None and self._head_size > HEAD_LIMIT:
+            self._fail(*_TOO_LARGE_HEAD)
+        if self.head is None and self._failure is not None:
             raise self._failure
-        if self.head is None and self._head_size > HEAD_LIMIT:
-            raise self._too_large_head()
 
     def end(self, *, ragged: bool) -> None:
         """The server closed the connection. Raises ProbeError where that was too early."""
@@ -114,16 +116,21 @@ class AnswerReader:
         self.complete = True
 
     def take(self) -> list[bytes]:
-        """The pieces of the body that have come since the last call."""
+        """The pieces of the body that have come since the last call. Raises ProbeError once it has gone wrong."""
+        if self._failure is not None:
+            raise self._failure
         pieces, self._body = self._body, []
         return pieces
+
+    def _fail(self, code: Code, message: str, phase: str) -> None:
+        """Keep the first failure; what follows from it is not worth a word."""
+        if self._failure is None:
+            self._failure = probe_error(code, message, phase)
 
     # What llhttp calls. An exception here would be wrapped, so failures are kept for `feed`.
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
-        if sum(len(name) + len(value) + 4 for name, value in self._headers[-1:]) > HEAD_LIMIT:
-            self._failure = self._too_large_head()
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -132,15 +139,14 @@ class AnswerReader:
             self._headers = []
             if self._informational > _MOST_INFORMATIONAL:
                 text = f"more than {_MOST_INFORMATIONAL} informational answers before the real one"
-                self._failure = probe_error(Code.LIMIT, text, "processing")
-            return
-        if self.head is None:
+                self._fail(Code.LIMIT, text, "processing")
+        elif self.head is None and self._failure is None:
+            if sum(len(name) + len(value) + 4 for name, value in self._headers) > HEAD_LIMIT:
+                self._fail(*_TOO_LARGE_HEAD)
+                return
             self.head = Head(status, self._parser.get_http_version(), self._headers)
             self._headers = []
             self.complete = self._without_body
-            size = sum(len(name) + len(value) + 4 for name, value in self.head.headers)
-            if size > HEAD_LIMIT:
-                self._failure = self._too_large_head()
 
     def on_body(self, data: bytes) -> None:
         if self.complete or self._failure is not None:
@@ -154,10 +160,6 @@ class AnswerReader:
     def on_message_complete(self) -> None:
         if self.head is not None:
             self.complete = True
-
-    @staticmethod
-    def _too_large_head() -> ProbeError:
-        return probe_error(Code.LIMIT, f"headers are larger than {ByteSize(HEAD_LIMIT)}", "processing")
 
 
 def over_limit(limit: int) -> ProbeError:

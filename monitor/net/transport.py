@@ -90,12 +90,12 @@ class Transport(httpx.AsyncBaseTransport):
                 first = False
             reader.feed(data) if data else reader.end(ragged=stream.ragged)
         head = reader.head
-        decoder = None if reader.complete and request.method == "HEAD" else decoder_for(head, self._body_limit)
-        hidden = (b"content-encoding", b"content-length") if decoder else ()
+        # What comes out is decoded, so httpx must not try to do it again.
+        hidden = (b"content-encoding", b"content-length") if head.all(b"content-encoding") else ()
         return httpx.Response(
             head.status,
             headers=[(name, value) for name, value in head.headers if name.lower() not in hidden],
-            stream=_Body(reader, stream, decoder, request, self._trace),
+            stream=_Body(reader, stream, request, self._trace, limit=self._body_limit),
             extensions={"http_version": b"HTTP/" + head.version.encode("ascii"), "original_headers": head.headers},
         )
 
@@ -104,34 +104,40 @@ class _Body(httpx.AsyncByteStream):
     """The body of one answer; closes its connection at the end."""
 
     def __init__(
-        self, reader: AnswerReader, stream: Stream, decoder: Decoder | None, request: httpx.Request, trace: Trace
+        self, reader: AnswerReader, stream: Stream, request: httpx.Request, trace: Trace, *, limit: int
     ) -> None:
         self._reader = reader
         self._stream = stream
-        self._decoder = decoder
         self._request = request
         self._trace = trace
+        self._limit = limit
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        decoder: Decoder | None = None
         try:
             while True:
                 for data in self._reader.take():
-                    if self._decoder is None:
+                    decoder = decoder or self._decoder()
+                    if decoder is None:
                         yield data
                         continue
-                    for piece in self._decoder.decode(data):
+                    for piece in decoder.decode(data):
                         yield piece
                         await trio.lowlevel.checkpoint()
                 if self._reader.complete:
                     break
                 data = await self._stream.receive_some()
                 self._reader.feed(data) if data else self._reader.end(ragged=self._stream.ragged)
-            if self._decoder is not None:
-                self._decoder.end()
+            if decoder is not None:
+                decoder.end()
         except (ProbeError, trio.BrokenResourceError) as exc:
             _raise_as_httpx(exc, self._request, self._trace)
         finally:
             self._stream.close()
+
+    def _decoder(self) -> Decoder | None:
+        assert self._reader.head is not None  # noqa: S101 - there is no body before the head
+        return decoder_for(self._reader.head, self._limit)
 
     async def aclose(self) -> None:
         self._stream.close()
