@@ -85,11 +85,12 @@ async def serve(
     listener: socket.socket,
     *,
     most_connections: int = MOST_CONNECTIONS,
+    send_timeout: float = SEND_TIMEOUT,
     task_status: trio.TaskStatus[Listen] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve *app* on *listener* until cancelled, and close it; started with the address it is bound to."""
     where = bound(listener)
-    connections = _Connections(app, most_connections)
+    connections = _Connections(app, most_connections, send_timeout)
     async with trio.open_nursery() as nursery:
         try:
             accepting = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
@@ -102,8 +103,9 @@ async def serve(
 class _Connections:
     """All open connections."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, most: int, send_timeout: float) -> None:
         self._most = most
+        self._send_timeout = send_timeout
         self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # starlette's ASGI types are wider than anycorn's
         self._config = _anycorn_config()
         self._context = WorkerContext(None)
@@ -114,20 +116,14 @@ class _Connections:
         """Serve one connection; whatever breaks in it ends it, and nothing else."""
         if len(self._open) >= self._most:
             return  # which closes it: better a clear no than descriptors that the probes then lack
-        connection = _Connection(stream)
+        connection = _Connection(stream, self._send_timeout)
         self._open.add(connection)
         try:
             with connection.scope:
                 # It asks for a socket stream and uses no more of it than _Connection has.
                 await TCPServer(self._app, self._config, self._context, {}, connection).run()  # type: ignore[arg-type]
-        except Exception as exc:  # noqa: BLE001 - anycorn lets what a client sends, and its own bugs, pass
-            _log_broken(exc)
-        except BaseExceptionGroup as group:
-            bugs, others = group.split(Exception)
-            if bugs is not None:
-                _log_broken(bugs)
-            if others is not None:
-                raise others from None
+        except* Exception as broken:  # noqa: BLE001 - anycorn lets pass what a client sends, and its own bugs
+            log.info("a connection broke: %s", describe(broken))
         finally:
             self._open.remove(connection)
             if not self._open:
@@ -154,9 +150,10 @@ class _Connections:
 class _Connection(anyio.abc.ByteStream):
     """A connection as anycorn wants it, with limits on how long it may wait."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, send_timeout: float) -> None:
         self.scope = trio.CancelScope(shield=True)  # `_Connections.end` says when it is over
         self._stream = stream
+        self._send_timeout = send_timeout
 
     @property
     def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
@@ -176,8 +173,12 @@ class _Connection(anyio.abc.ByteStream):
         return data
 
     async def send(self, item: bytes) -> None:
-        with _as_anyio(), trio.fail_after(SEND_TIMEOUT):
-            await self._stream.send_all(item)
+        try:
+            with _as_anyio(), trio.fail_after(self._send_timeout):
+                await self._stream.send_all(item)
+        except anyio.BrokenResourceError:
+            self.scope.cancel()  # anycorn would go on reading
+            raise
 
     async def send_eof(self) -> None:
         with _as_anyio():
@@ -214,7 +215,3 @@ def _anycorn_config() -> AnycornConfig:
     config.websocket_permessage_deflate = False
     config.websocket_ping_interval = PING_INTERVAL
     return config
-
-
-def _log_broken(exc: BaseException) -> None:
-    log.info("a connection broke: %s", describe(exc))

@@ -25,16 +25,16 @@ def headline(endpoints: Sequence[tuple[str, State]]) -> str:
     state = worst([state for _, state in endpoints])
     names = [name for name, each in endpoints if each is state]
     match state:
-        case State.DOWN | State.DEGRADED:
-            return f"{_subject(names)} {'is' if len(names) == 1 else 'are'} {state}"
         case State.UNKNOWN:
             return f"The state of {_subject(names)} is unknown"
         case State.PENDING if len(names) == len(endpoints):
             return "Waiting for the first results"
         case State.PENDING:
             return f"{len(endpoints) - len(names)} of {len(endpoints)} endpoints are up, the others are not known yet"
-        case State.UP:
-            return f"{names[0]} is up" if len(names) == 1 else f"All {len(names)} endpoints are up"
+        case State.UP if len(names) > 2:
+            return f"All {len(names)} endpoints are up"
+        case State.UP | State.DEGRADED | State.DOWN:
+            return f"{_subject(names)} {'is' if len(names) == 1 else 'are'} {state}"
 
 
 def _subject(names: Sequence[str]) -> str:

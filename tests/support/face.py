@@ -122,7 +122,7 @@ class PlainFace:
         return kept
 
 
-async def start(nursery: trio.Nursery, face: PlainFace, **limits: int) -> int:
+async def start(nursery: trio.Nursery, face: PlainFace, **limits: float) -> int:
     """Serve *face* on a free port of loopback; returns the port."""
     bound = await nursery.start(partial(serve, create_app(face), listen(face.config.listen), **limits))
     port: int = bound.port

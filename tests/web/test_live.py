@@ -250,10 +250,12 @@ async def test_a_stop_tells_clients_that_we_go(face: PlainFace) -> None:
 
 
 async def test_a_stop_does_not_wait_for_clients_that_do_not_read(face: PlainFace) -> None:
-    with trio.fail_after(5):  # the time a send may take is longer
-        async with trio.open_nursery() as server:
-            port = await start(server, face)
-            async with await mute_client(port), await mute_client(port):
+    async with AsyncExitStack() as clients:
+        with trio.fail_after(5):  # the time a send may take is longer
+            async with trio.open_nursery() as server:
+                port = await start(server, face)
+                for _ in range(2):
+                    await clients.enter_async_context(await mute_client(port))
                 await flood(face)
                 server.cancel_scope.cancel()
 

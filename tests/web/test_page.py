@@ -28,6 +28,7 @@ U, D, W, X, P = State.UP, State.DOWN, State.DEGRADED, State.UNKNOWN, State.PENDI
     [
         ([], "Nothing is watched yet", ""),
         ([U], "a is up", "1 up"),
+        ([U, U], "a and b are up", "2 up"),
         ([U, U, U], "All 3 endpoints are up", "3 up"),
         ([U, D, W, X, P], "b is down", "1 down, 1 unknown, 1 degraded, 1 pending, 1 up"),
         ([D, U, D], "a and c are down", "2 down, 1 up"),

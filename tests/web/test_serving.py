@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 import trio
 import trio.testing
 from support.face import LOOPBACK, PlainFace, shop, start
+from support.memory_store import MemoryStore
 
 from monitor.config import Listen
 from monitor.core.errors import MonitorError
 from monitor.web.server import bound, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from monitor.core.model import Transition
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -79,6 +86,7 @@ async def ask(port: int, request: bytes = GET) -> bytes:
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"\r\n\r\n\0\0\0",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nHTTP2-Settings: \xff\r\n\r\n",  # anycorn raises
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish that is no frame at all",
         b"GET /api/v1/live HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     ],
@@ -116,6 +124,17 @@ async def test_connections_are_bounded_and_come_free_again(nursery: trio.Nursery
             await trio.sleep(0.01)
 
 
+async def test_a_client_that_does_not_read_loses_its_place(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop(f"{number}-" + "x" * 90) for number in range(3000)])
+    port = await start(nursery, face, most_connections=1, send_timeout=0.1)
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        for _ in range(10):
+            await stream.send_all(b"GET /api/v1/endpoints HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        with trio.fail_after(5):
+            while await hangs_up(port):  # noqa: ASYNC110 - there is no event for it
+                await trio.sleep(0.01)
+
+
 async def hangs_up(port: int) -> bool:
     """Does the server close without an answer?"""
     try:
@@ -128,36 +147,56 @@ async def hangs_up(port: int) -> bool:
     "sent", [b"", b"GET / HT", GET, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx"]
 )
 async def test_a_stop_does_not_wait_for_clients_that_stay(sent: bytes) -> None:
-    with trio.fail_after(5):
-        async with trio.open_nursery() as server:
-            port = await start(server, PlainFace())
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                await stream.send_all(sent)
+    async with AsyncExitStack() as clients:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as server:
+                port = await start(server, PlainFace())
+                client = await clients.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+                await client.send_all(sent)
                 await trio.testing.wait_all_tasks_blocked()
                 server.cancel_scope.cancel()
 
 
 async def test_a_stop_does_not_wait_for_a_client_that_does_not_read_a_page() -> None:
     face = PlainFace([shop(f"{number}-" + "x" * 90) for number in range(3000)])
-    with trio.fail_after(5):  # the time a send may take is longer
-        async with trio.open_nursery() as server:
-            port = await start(server, face)
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                for _ in range(5):
-                    await stream.send_all(b"GET /api/v1/endpoints HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                await stream.receive_some(1)
+    async with AsyncExitStack() as clients:
+        with trio.fail_after(5):  # the time a send may take is longer
+            async with trio.open_nursery() as server:
+                port = await start(server, face)
+                client = await clients.enter_async_context(await trio.open_tcp_stream("127.0.0.1", port))
+                for _ in range(10):
+                    await client.send_all(b"GET /api/v1/endpoints HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                await client.receive_some(1)
                 server.cancel_scope.cancel()
 
 
-async def test_what_is_being_sent_at_a_stop_arrives() -> None:
-    face = PlainFace([shop(f"{number}-" + "x" * 90) for number in range(3000)])
-    async with trio.open_nursery() as server:
+class SlowStore(MemoryStore):
+    """A database that answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may_answer = trio.Event(), trio.Event()
+
+    async def transitions(self, **query: Any) -> Sequence[Transition]:
+        self.asked.set()
+        await self.may_answer.wait()
+        return await super().transitions(**query)
+
+
+async def test_a_request_that_is_being_answered_at_a_stop_is_answered() -> None:
+    face = PlainFace([shop()])
+    face.store = store = SlowStore()
+    answers = []
+
+    async def request() -> None:
+        answers.append(await ask(port, b"GET /api/v1/transitions HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+
+    async with trio.open_nursery() as clients, trio.open_nursery() as server:
         port = await start(server, face)
-        async with (
-            httpx.AsyncClient() as client,
-            client.stream("GET", f"http://127.0.0.1:{port}/api/v1/endpoints") as answer,
-        ):
-            server.cancel_scope.cancel()
-            with trio.CancelScope(shield=True):
-                body = await answer.aread()
-    assert len(body) == int(answer.headers["content-length"])
+        clients.start_soon(request)
+        await store.asked.wait()
+        server.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.testing.wait_all_tasks_blocked()  # the server is stopping now
+        store.may_answer.set()
+    assert answers[0].startswith(b"HTTP/1.1 200")
