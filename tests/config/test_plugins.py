@@ -160,9 +160,8 @@ def test_targets(url, kind, name):
         ("://x", '://x: expected a URL with a scheme such as "https://", got "://x"'),
         ("htpps://x/", 'htpps://x/: no check takes URLs with the scheme "htpps", did you mean "https"?'),
         (
-            "https://u:secret-word@example.org:99999/",
-            'https://u:***@example.org:99999/: expected a URL such as "https://example.org/", got '
-            '"https://u:***@example.org:99999/": port out of range 1-65535',
+            "wss://u:secret-word@/",
+            'wss://u:***@/: expected a URL such as "wss://example.org/", got "wss://u:***@/" without a host',
         ),
         ("https://", 'https://: expected a URL such as "https://example.org/", got "https://" without a host'),
     ],

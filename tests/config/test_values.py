@@ -221,7 +221,7 @@ def test_a_message_hides_even_a_piece_of_a_secret():
     for text, masked in (
         (
             'expected a URL such as "https://", got "https://hooks.examp…"',
-            'expected a URL such as "https://", got "https://***…"',
+            'expected a URL such as "https://", got "https:***…"',
         ),
         ("no host T0123456789 here", "no host *** here"),
         ("no host HOOKS.EXAMPLE.ORG here", "no host *** here"),
