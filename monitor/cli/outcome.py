@@ -28,6 +28,9 @@ BROKEN_PIPE = 141  # what a shell shows for a program that SIGPIPE ended
 def run(args: Sequence[str]) -> int:
     """Run the command line *args*; return the exit code. Only KeyboardInterrupt leaves this function."""
     sys.stdout, sys.stderr = _writable(sys.stdout), _writable(sys.stderr)
+    # httpx would import a command line of its own, and rich and pygments with it: a fifth of what a check costs to
+    # start. Told that it is not installed, httpx goes on without.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # the documented way to block an import
     try:
         code = _invoke(args)
         sys.stdout.flush()

@@ -27,12 +27,24 @@ class Crashing(Check):
 """
 
 
+COLOURFUL = """
+import attrs
+from monitor.api import Check, Probe, Verdict
+
+@attrs.frozen(kw_only=True)
+class Colourful(Check):
+    target = "target \\x1b[31mred"
+
+    async def probe(self, probe: Probe) -> Verdict:
+        probe.facts["fact"] = "\\x1b[31mred"
+        return Verdict.down("reason \\x1b[31mred")
+"""
+
+
 def answer(path: str) -> tuple[int, bytes]:
     match path:
         case "/down":
             return 503, b'{"db": "gone"}'
-        case "/colourful":
-            return 200, b'{"db": "\\u001b[31mred\\u001b[0m"}'
         case _:
             return 200, b'{"db": "ok"}'
 
@@ -236,14 +248,17 @@ async def test_a_name_with_brackets_matches_itself(port: int, tmp_path: Path) ->
     assert done.code == 0
 
 
-async def test_what_a_server_says_cannot_steer_the_terminal(port: int, tmp_path: Path) -> None:
+async def test_what_a_check_finds_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "colourful.py").write_text(COLOURFUL)
     (tmp_path / "config.toml").write_text(
-        f'[[endpoint]]\nname = "a"\nurl = "http://127.0.0.1:{port}/colourful"\nexpect = ["json.db == \'ok\'"]\n'
+        '[plugins.checks]\ncolourful = "colourful.py:Colourful"\n[[endpoint]]\nname = "a"\ncheck = "colourful"\n'
     )
-    done = await monitor("check", cwd=tmp_path)
+    done = await monitor("check", "--explain", cwd=tmp_path)
     assert done.code == 2
     assert "\x1b" not in done.out
-    assert "31mred" in done.out
+    assert "target \\x1b[31mred" in done.out
+    assert "            reason \\x1b[31mred" in done.out
+    assert "            fact: \\x1b[31mred" in done.out
 
 
 async def test_an_encoding_without_symbols_gets_plain_ones(port: int, tmp_path: Path) -> None:

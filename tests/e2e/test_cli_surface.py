@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import trio
 from support.cli import PROGRAM, environment, monitor
+from support.loopback import serve_http
 
 from monitor.cli.root import COMMANDS, LATER
 
@@ -97,6 +99,14 @@ async def test_help_loads_nothing_heavy(args: list[str], tmp_path: Path) -> None
 async def test_validate_loads_neither_trio_nor_httpx(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[[endpoint]]\nname = "a"\nurl = "http://127.0.0.1/"\n')
     assert not loaded(["validate"], tmp_path) & {"trio", "httpx", "cel", "starlette", "rich", "sqlite3"}
+
+
+async def test_a_check_loads_no_command_line_but_ours(nursery: trio.Nursery, tmp_path: Path) -> None:
+    port = await nursery.start(serve_http, lambda _: (200, b"{}"))
+    args = ["check", f"http://127.0.0.1:{port}/"]
+    packages = await trio.to_thread.run_sync(loaded, args, tmp_path)
+    assert "httpx" in packages
+    assert not packages & {"rich", "pygments", "typer", "cel", "starlette", "sqlite3"}
 
 
 def loaded(args: list[str], cwd: Path) -> set[str]:
