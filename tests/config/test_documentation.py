@@ -1,0 +1,103 @@
+"""docs/configuration.md has every key with its default, and no other; its snippets are valid."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+from checks.conversation import Step
+from monitor.config.load import load
+from monitor.config.schema import AccessTable, DefaultsTable, EndpointTable, MonitorTable, PluginsTable, SinkTable
+from monitor.plugins import Registry
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/configuration.md").read_text("utf-8")
+SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
+SNIPPETS = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+REGISTRY = Registry()
+TABLES = {
+    "`[monitor]`": MonitorTable,
+    "`[monitor.access]`": AccessTable,
+    "`[plugins]`": PluginsTable,
+    "`[[endpoint]]`": EndpointTable,
+    "`[[sink]]`": SinkTable,
+    **{f"Check `{kind}`": plugin.cls for kind, plugin in REGISTRY.checks.items() if plugin.origin == "nursery-monitor"},
+    **{f"Sink `{kind}`": plugin.cls for kind, plugin in REGISTRY.sinks.items() if plugin.origin == "nursery-monitor"},
+}
+
+
+def rows(section, head="key"):
+    """The rows of the table whose first column is *head*: key -> default."""
+    table = section.split(f"\n| {head} |", 1)[1].split("\n\n", 1)[0]
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.splitlines()[2:]]
+    return {row[0].strip("`"): row[2] if len(row) > 2 else "" for row in cells}
+
+
+def in_toml(default):
+    """How the page writes *default*; None where words must do."""
+    if isinstance(default, attrs.Factory):
+        default = default.factory()
+    match default:
+        case attrs.NOTHING:
+            return "required"
+        case None:
+            return None
+        case bool():
+            return f"`{str(default).lower()}`"
+        case int() if type(default) is int:
+            return f"`{default}`"
+        case tuple() | list():
+            return "`[" + ", ".join(f'"{each}"' for each in default) + "]`"
+        case dict():
+            return "`{}`"
+        case _:
+            return f'`"{default}"`'
+
+
+def available(cls):
+    return {each.name: in_toml(each.default) for each in attrs.fields(cls) if each.metadata.get("available", True)}
+
+
+def unavailable(cls):
+    return {each.name for each in attrs.fields(cls) if not each.metadata.get("available", True)}
+
+
+@pytest.mark.parametrize(("title", "cls"), TABLES.items(), ids=TABLES)
+def test_every_key_is_documented_with_its_default(title, cls):
+    documented, keys = rows(SECTIONS[title]), available(cls)
+    assert documented.keys() == keys.keys()
+    assert {key: documented[key] for key, default in keys.items() if default is not None} == {
+        key: default for key, default in keys.items() if default is not None
+    }
+
+
+def test_every_key_of_a_step_is_documented():
+    assert rows(SECTIONS["Check `websocket`"], "key of a step").keys() == available(Step).keys()
+
+
+def test_every_default_is_documented():
+    told = set(re.findall(r"`(\w+)`", SECTIONS["`[defaults]`"].partition("```")[0]))
+    assert available(DefaultsTable).keys() <= told
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_every_fact_is_documented(kind):
+    assert rows(SECTIONS[f"Check `{kind}`"], "fact").keys() == REGISTRY.checks[kind].cls.facts.keys()
+
+
+def test_what_is_not_available_yet_is_listed():
+    told = set(re.findall(r"`(\w+)`", SECTIONS["Not available yet"]))
+    assert set().union(*map(unavailable, TABLES.values())) <= told
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS)
+def test_every_snippet_is_valid(snippet, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("secret-token\n")
+    path = tmp_path / "config.toml"
+    path.write_text(snippet.replace("/run/secrets/token", str(token)))
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", snippet), "https://hooks.example.org/x")
+    assert load(path, environ=environ).path == path
