@@ -338,8 +338,11 @@ async def test_a_client_of_the_live_feed_does_not_hold_up_the_stop(world: World,
 
 
 async def test_the_api_answers_while_targets_hang(world: World, tmp_path: Path, nursery: trio.Nursery) -> None:
-    mute = await serve(nursery, lambda _: trio.sleep_forever())
-    many = "".join(endpoint(f"mute-{number}", mute) for number in range(100))
+    async def mute(_: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    port = await serve(nursery, mute)
+    many = "".join(endpoint(f"mute-{number}", port) for number in range(100))
     world.config(tmp_path, endpoints=many + endpoint("shop", world.target))
     async with daemon(tmp_path) as running:
         await up(running)
