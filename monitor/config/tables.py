@@ -139,8 +139,7 @@ class Tables:
         place = ("endpoint", index)
         own, options = _split(table, EndpointTable)
         record, values = self._own(source, place, EndpointTable, own, self._defaults)
-        if "sinks" in own:
-            self._known_sinks(source, (*place, "sinks"), values.get("sinks"))
+        self._known_sinks(source, (*place, "sinks"), values.get("sinks"))
         if "check" in own and "check" not in values:
             return None
         key = "check" if "check" in own or "url" not in options else "url"
@@ -163,15 +162,14 @@ class Tables:
         own: dict[str, Any],
         defaults: Mapping[str, Any] | None = None,
     ) -> tuple[T | None, dict[str, Any]]:
-        """Our part of a table: as a whole where all of it is right, and the values that are right."""
+        """Our part of a table, where all of it is right; and those of its own values that are."""
         record: T | None = None
         with self._problems.at(source, *place):
             record = self._fields.table(cls, own, defaults=defaults)
         if record is None:
             values, _ = self._fields.values(cls, own)
-            values = {**(defaults or {}), **values}
         else:
-            values = {key: getattr(record, key) for key in (*own, *(defaults or {}))}
+            values = {key: getattr(record, key) for key in own}
         if "name" in values:
             self._take_name(source, place, values["name"])
         return record, values
