@@ -74,6 +74,7 @@ GOOD = [
     ("has(json.x) && !has(json.error)", {"json"}),
     ("json.items.all(item, item.id > 3)", {"json"}),
     ("json.items.exists(item, item == status)", {"json", "status"}),
+    ("json.items.all(id, id > 3) && json.id == 1", {"json"}),  # a field is no variable
     ("json.items.map(item, item.id).size() == 3", {"json"}),
     ("headers['x-a'] == '1' && 'x-b' in headers", {"headers"}),
     ("headers['content-type'].startsWith('text/')", {"headers"}),
@@ -212,6 +213,10 @@ BAD = [
     ("status.matches('a')", "status.matches('a') cannot be evaluated: status is a whole number"),
     ("binary == 'x'", "binary == 'x' cannot be evaluated: binary is bytes"),
     ("status ? true : false", "status ? true : false cannot be evaluated: status is a whole number"),
+    (
+        "fresh ? body < 3 && true : true",
+        "fresh ? body < 3 && true : true cannot be evaluated: fresh is true or false, body is a text",
+    ),
     ("1 + 'a' == 'b'", "1 + 'a' == 'b' cannot be evaluated: the types do not fit"),
     ("1 / 0 == 1", "1 / 0 == 1 can never be evaluated"),
     # What stands behind a short cut, or beside something of any type, is checked all the same.
@@ -306,6 +311,7 @@ MESSAGES = [
     ("json.a.b.c == 1", {"json": {"a": {}}}, "expected json.a.b.c == 1, but json.a.b is absent"),
     ("json.a.b == 1", {"json": {"a": "text"}}, "expected json.a.b == 1, but json.a.b is absent"),
     ("json.items[3].id == 4", {"json": {"items": [1]}}, "expected json.items[3].id == 4, but json.items[3] is absent"),
+    ("json == null", {"json": None}, "expected json == null, but json is absent"),
     ("json == 3", {"json": None}, "expected json == 3, but json is absent"),
     ("json.x == 3", {"json": {"x": None}}, "expected json.x == 3, got json.x = null"),
     (
@@ -322,6 +328,11 @@ MESSAGES = [
     # has() asks, so what it denies may be absent
     ("has(json.x)", {"json": {}}, "expected has(json.x), but json.x is absent"),
     ("!has(json.error)", {"json": {"error": "boom"}}, 'expected !has(json.error), got json.error = "boom"'),
+    (
+        "status == 200 && has(json.x)",
+        {"json": {}, "status": 200},
+        "expected status == 200 && has(json.x), but json.x is absent, got status = 200",
+    ),
     ("!has(json.error)", {}, "expected !has(json.error), but json is absent"),
     (
         "!has(json.x) && status == 200",
