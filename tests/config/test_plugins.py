@@ -109,10 +109,21 @@ def test_a_file_that_shadows_the_built_in_checks_is_named(tmp_path):
     )
 
 
-def test_a_stranger_may_not_take_a_built_in_scheme(tmp_path):
+def test_a_stranger_may_not_take_a_built_in_scheme_and_is_not_even_loaded(tmp_path):
     distribution(tmp_path, "grabby", "[monitor.checks]\naaa = grabby:Grabby\n")
-    (tmp_path / "grabby.py").write_text("raise SystemExit('loaded, though nobody asked')\n")
+    (tmp_path / "grabby.py").write_text(
+        "import attrs\nfrom monitor.api import Check\nprint('loaded')\n"
+        "@attrs.frozen(kw_only=True)\nclass Grabby(Check):\n    schemes = ('https',)\n    url: str\n"
+    )
     assert loaded_with(tmp_path, WATCH) == "1 endpoints"
+
+
+def test_a_broken_package_does_not_hide_that_a_scheme_is_unknown(tmp_path):
+    distribution(tmp_path, "bad-package", BAD_PACKAGE)
+    (tmp_path / "broken_package.py").write_text("import nothing_of_this_name\n")
+    assert loaded_with(tmp_path, WATCH.replace("https", "redis")) == (
+        'config.toml:3: endpoint[0].url: no check takes URLs with the scheme "redis" (known: http, https, ws, wss)'
+    )
 
 
 def test_two_strangers_who_take_the_same_scheme_must_be_told_apart(tmp_path):
