@@ -114,8 +114,7 @@ class Pages:
     def _page(self, template: str, caller: Caller, **values: Any) -> Response:
         now = self._face.clock.wall()
         page = self._templates.get_template(template).render(live=caller.reads, now=now, **values)
-        # A lone surrogate, from a server's JSON, cannot be sent; `printable` has shown all others as escapes.
-        return HTMLResponse(page.encode("utf-8", "replace"))
+        return HTMLResponse(page)
 
     async def _latest_transitions(self, name: str) -> Sequence[Transition]:
         """The latest first. The store reads forwards only, so what is older goes by."""

@@ -43,16 +43,18 @@ def handshake(path: str = LIVE, **headers: str) -> bytes:
 
 async def refusal(port: int, path: str = LIVE, **headers: str) -> str:
     """The whole answer to a handshake, but for its date."""
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-        await stream.send_all(handshake(path, **headers))
-        answer = b"".join([data async for data in stream])
+    with trio.fail_after(5):
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        async with stream:
+            await stream.send_all(handshake(path, **headers))
+            answer = b"".join([data async for data in stream])
     return re.sub(r"date: .*\r\n", "", answer.decode())
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Wait until what the kernel has to tell has been told."""
     with trio.fail_after(5):
-        while not holds():  # noqa: ASYNC110 - there is no event for it
+        while not holds():
             await trio.sleep(0.01)
 
 

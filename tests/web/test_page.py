@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import httpx
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from support.face import PlainFace, down, record, saw, shop, start, transition
 
 from monitor.config import Access
@@ -19,6 +22,8 @@ from monitor.web.words import counts, headline
 
 if TYPE_CHECKING:
     import trio
+
+ROOT = Path(__file__).parents[2]
 
 U, D, W, X, P = State.UP, State.DOWN, State.DEGRADED, State.UNKNOWN, State.PENDING
 
@@ -149,6 +154,16 @@ async def test_the_page_of_an_endpoint_lives_without_the_database(nursery: trio.
     page = await get(nursery, face, "/endpoints/shop")
     assert "shop is up" in page.text
     assert "The history cannot be read now." in page.text
+
+
+def test_the_wheel_has_what_the_pages_need(tmp_path: Path) -> None:
+    (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(built) as wheel:
+        shipped = set(wheel.namelist())
+    for folder in ("templates", "static"):
+        files = list((ROOT / "monitor" / "web" / folder).iterdir())
+        assert files
+        assert {f"monitor/web/{folder}/{each.name}" for each in files} <= shipped
 
 
 async def test_visitors_get_a_page_without_the_live_feed(nursery: trio.Nursery) -> None:

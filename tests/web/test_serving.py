@@ -120,7 +120,7 @@ async def test_connections_are_bounded_and_come_free_again(nursery: trio.Nursery
     async with await trio.open_tcp_stream("127.0.0.1", port), await trio.open_tcp_stream("127.0.0.1", port):
         assert await hangs_up(port), "no room"
     with trio.fail_after(5):
-        while await hangs_up(port):  # noqa: ASYNC110 - there is no event for it
+        while await hangs_up(port):
             await trio.sleep(0.01)
 
 
@@ -131,7 +131,7 @@ async def test_a_client_that_does_not_read_loses_its_place(nursery: trio.Nursery
         for _ in range(10):
             await stream.send_all(b"GET /api/v1/endpoints HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with trio.fail_after(5):
-            while await hangs_up(port):  # noqa: ASYNC110 - there is no event for it
+            while await hangs_up(port):
                 await trio.sleep(0.01)
 
 
