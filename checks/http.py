@@ -18,7 +18,7 @@ import attrs
 
 from checks.documents import parsed
 from checks.options import address, ca_file, header_value, headers, http_url, method, min_tls, server_name
-from checks.redirects import Redirects
+from checks.redirects import Redirects, location_of
 from monitor.api import TLS, ByteSize, Check, Fact, OptionError, Probe, Verdict, check_option
 
 if TYPE_CHECKING:
@@ -109,47 +109,48 @@ class Http(Check):
             raise OptionError("max_redirects", f"expected zero or more, got {self.max_redirects}")
 
     async def probe(self, probe: Probe) -> Verdict:
-        """Send the request, follow redirects, judge the status."""
-        redirects = Redirects(
-            self._request,
-            max_redirects=self.max_redirects if self.follow_redirects else None,
-            allow_downgrade=self.allow_downgrade,
-            allow_private=self.allow_private,
-        )
-        while True:
-            answer = await self._fetch(probe, redirects)
-            location = redirects.location(answer)
-            if location is None:
-                break
+        """Send the request, follow redirects, judge the last answer."""
+        request, redirects = self._request, None
+        answer = await self._send(probe, request, redirects)
+        while self.follow_redirects and (location := location_of(answer)):
             await answer.aclose()  # a redirect's body is not read
-            redirects.follow(location, answer.status_code)
+            if redirects is None:
+                redirects = self._redirects(request)
+            redirects.follow(location, answer.status_code, came_from=str(probe.facts["ip"]))
+            request = redirects.request
+            answer = await self._send(probe, request, redirects)
         try:
-            self._note(probe, answer, redirects)
-            body = await answer.aread()
+            self._note(probe, answer)
+            probe.facts["url"] = self._shown_url if redirects is None else str(request.url)
+            probe.facts["redirects"] = 0 if redirects is None else redirects.followed
+            # Not `aread`: its layers cost as much as all of the probe's system calls.
+            body = b"".join([piece async for piece in answer.stream])  # type: ignore[union-attr] # ours is async
         finally:
             await answer.aclose()
         return self._judge(probe, answer, body)
 
-    async def _fetch(self, probe: Probe, redirects: Redirects) -> httpx.Response:
-        at_home = redirects.same_origin
+    async def _send(self, probe: Probe, request: httpx.Request, redirects: Redirects | None) -> httpx.Response:
+        at_home = redirects is None or redirects.same_origin
         transport = probe.transport(
-            tls=self._tls if at_home else attrs.evolve(self._tls, server_name=None),
+            tls=self._tls if at_home else self._tls_elsewhere,
             address=self.address if at_home else None,
-            vet=redirects.vet if redirects.followed else None,
+            vet=None if redirects is None else redirects.vet,
             body_limit=self.body_limit,
         )
-        answer = await transport.handle_async_request(redirects.request)
-        redirects.came_from(str(probe.facts["ip"]))
-        return answer
+        return await transport.handle_async_request(request)
 
-    def _note(self, probe: Probe, answer: httpx.Response, redirects: Redirects) -> None:
-        probe.facts |= {
-            "status": answer.status_code,
-            "headers": _headers(answer.extensions["original_headers"]),
-            "url": str(redirects.request.url),
-            "redirects": redirects.followed,
-            "http_version": answer.extensions["http_version"].decode("ascii").removeprefix("HTTP/"),
-        }
+    def _redirects(self, request: httpx.Request) -> Redirects:
+        return Redirects(
+            request,
+            max_redirects=self.max_redirects,
+            allow_downgrade=self.allow_downgrade,
+            allow_private=self.allow_private,
+        )
+
+    def _note(self, probe: Probe, answer: httpx.Response) -> None:
+        probe.facts["status"] = answer.status_code
+        probe.facts["headers"] = _headers(answer.extensions["original_headers"])
+        probe.facts["http_version"] = answer.extensions["http_version"][5:].decode("ascii")
 
     def _judge(self, probe: Probe, answer: httpx.Response, body: bytes) -> Verdict:
         probe.facts["body_size"] = len(body)
@@ -165,6 +166,15 @@ class Http(Check):
     @cached_property
     def _tls(self) -> TLS:
         return TLS(verify=self.verify, ca_file=self.ca_file, min_tls=self.min_tls, server_name=self.server_name)
+
+    @cached_property
+    def _tls_elsewhere(self) -> TLS:
+        """For a redirect to another origin, which has a name of its own."""
+        return attrs.evolve(self._tls, server_name=None)
+
+    @cached_property
+    def _shown_url(self) -> str:
+        return str(self._request.url)
 
     @cached_property
     def _request(self) -> httpx.Request:

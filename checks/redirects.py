@@ -22,13 +22,21 @@ _LONGEST_LOCATION = 8192
 _METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 
 
+def location_of(answer: httpx.Response) -> str | None:
+    """Where *answer* sends us, or None when it sends us nowhere."""
+    if answer.status_code not in _REDIRECTS:
+        return None
+    values = [value for name, value in answer.extensions["original_headers"] if name.lower() == b"location"]
+    return values[0].decode("latin-1") if values else None
+
+
 class Redirects:
-    """The requests of one probe, one after another; *max_redirects* None: follow none."""
+    """The requests of one probe that was redirected, one after another."""
 
     def __init__(
-        self, request: httpx.Request, *, max_redirects: int | None, allow_downgrade: bool, allow_private: bool
+        self, request: httpx.Request, *, max_redirects: int, allow_downgrade: bool, allow_private: bool
     ) -> None:
-        """Begin with *request*."""
+        """Begin after *request*."""
         self.request = request
         self.followed = 0
         self._max = max_redirects
@@ -43,22 +51,15 @@ class Redirects:
         """Is the request still for the host that was configured?"""
         return _same_origin(self._first, self.request.url)
 
-    def came_from(self, ip: str) -> None:
-        """Remember where the answer came from: who sends us on from a private address may send us to one."""
-        self._from_private = _is_private(ip)
+    def follow(self, location: str, status: int, *, came_from: str) -> None:
+        """Make the request for *location*, or raise ProbeError for why it is not followed.
 
-    def location(self, answer: httpx.Response) -> str | None:
-        """Where *answer* sends us, or None when it is the last."""
-        if self._max is None or answer.status_code not in _REDIRECTS:
-            return None
-        values = [value for name, value in answer.extensions["original_headers"] if name.lower() == b"location"]
-        return values[0].decode("latin-1") if values and values[0] else None
-
-    def follow(self, location: str, status: int) -> None:
-        """Make the request for *location*, or raise ProbeError for why it is not followed."""
-        assert self._max is not None  # noqa: S101 - else `location` found none
+        *status* is the redirect's; *came_from* the address that sent it: who sends us on from a private address
+        may send us to one.
+        """
         if self.followed >= self._max:
             _refuse(Code.LIMIT, f"more than {self._max} redirects")
+        self._from_private = _is_private(came_from)
         self.request = self._next(_target(self.request.url, location), status)
         self.followed += 1
         step = (self.request.method, str(self.request.url))

@@ -174,7 +174,7 @@ class Daemon:
             services.cancel_scope.cancel()
 
     async def _probe(self, endpoint: Endpoint) -> Observation:
-        return await probe_once(endpoint, net=self._net, clock=self.clock, mask=self._mask)
+        return await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker or None)
 
     def _mask(self, text: str) -> str:
         """Hide the secrets of the config as it is now."""

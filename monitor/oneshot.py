@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from monitor.core.model import Endpoint, Observation
+    from monitor.core.ports import Mask
 
 _TICK = 0.1  # seconds between two `on_tick`
 
@@ -34,7 +35,7 @@ def run(
     endpoints: Sequence[Endpoint],
     *,
     concurrency: int,
-    mask: Callable[[str], str],
+    mask: Mask | None,
     on_start: Callable[[Endpoint], None],
     on_result: Callable[[Endpoint, Observation], None],
     on_tick: Callable[[], None] | None = None,
@@ -51,7 +52,7 @@ def run(
 async def _check(
     endpoints: Sequence[Endpoint],
     concurrency: int,
-    mask: Callable[[str], str],
+    mask: Mask | None,
     on_start: Callable[[Endpoint], None],
     on_result: Callable[[Endpoint, Observation], None],
     on_tick: Callable[[], None] | None,

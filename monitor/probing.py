@@ -20,18 +20,19 @@ from monitor.net.reasons import reason_of
 from monitor.plugin import Check, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from monitor.core.facts import Fact
     from monitor.core.model import Endpoint
-    from monitor.core.ports import Clock
+    from monitor.core.ports import Clock, Mask
     from monitor.net import Net
 
 
-async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Callable[[str], str]) -> Observation:
+async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask | None) -> Observation:
     """Probe *endpoint* once, within its timeout whatever its check or the server does.
 
-    *mask* hides secrets in what people will read. Raises only `trio.Cancelled`, when we ourselves are cancelled.
+    *mask* hides secrets in what people will read, None: there are none. Raises only `trio.Cancelled`, when we
+    ourselves are cancelled.
     """
     probe = Probe(
         net=net,
@@ -56,7 +57,7 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Callab
         started_at=started_at,
         duration=round(duration, 6),
         phases={name: round(seconds, 6) for name, seconds in probe.phases.items()},
-        facts=_masked(kept(probe.facts, _declared(endpoint)), mask),
+        facts=kept(probe.facts, _declared(endpoint), mask),
     )
 
 
@@ -137,21 +138,9 @@ def _declared(endpoint: Endpoint) -> Mapping[str, Fact]:
     return getattr(endpoint.check, "facts", None) or {}
 
 
-def _readable(reason: Reason, mask: Callable[[str], str]) -> Reason:
+def _readable(reason: Reason, mask: Mask | None) -> Reason:
     """A reason fit for people: secrets masked, one line, bounded."""
     if not reason.message:
         return reason
-    text = printable(mask(reason.message))
+    text = printable(reason.message if mask is None else mask.thoroughly(reason.message))
     return Reason(reason.code, reason.phase, text if len(text) <= 500 else text[:499] + "…")
-
-
-def _masked(value: Any, mask: Callable[[str], str]) -> Any:
-    match value:
-        case str():
-            return mask(value)
-        case dict():
-            return {mask(key): _masked(each, mask) for key, each in value.items()}
-        case list():
-            return [_masked(each, mask) for each in value]
-        case _:
-            return value

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from monitor.config.secrets import Masker
     from monitor.core.model import Endpoint, Observation
     from monitor.core.quantities import Duration
 
@@ -85,7 +86,7 @@ class _Selection:
 
     endpoints: tuple[Endpoint, ...]
     concurrency: int
-    mask: Callable[[str], str]
+    mask: Masker
 
     def probe(
         self,

@@ -31,6 +31,10 @@ class Masker:
         both._values = self._values | other._values
         return both
 
+    def __bool__(self) -> bool:
+        """Is there anything to mask?"""
+        return bool(self._values)
+
     def __call__(self, text: str) -> str:
         """Mask *text*."""
         if not self._values:

@@ -12,6 +12,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from monitor.core.ports import Mask
+
 _LONGEST_TEXT = 500
 _LONGEST_KEY = 100
 _MOST_ITEMS = 50
@@ -33,9 +35,12 @@ class Fact:
     keep: bool = True
 
 
-def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact]) -> dict[str, Any]:
-    """The facts worth keeping, as bounded values that JSON and the database can hold; timedeltas become seconds."""
-    keeper = _Keeper()
+def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact], mask: Mask | None = None) -> dict[str, Any]:
+    """The facts worth keeping, as bounded values that JSON and the database can hold; timedeltas become seconds.
+
+    *mask* hides secrets in them; None: there are none.
+    """
+    keeper = _Keeper(mask)
     return {
         name: keeper.bounded(value, depth=0)
         for name, value in facts.items()
@@ -46,11 +51,14 @@ def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact]) -> dict[str, An
 class _Keeper:
     """Bounds values one by one, until the room for all of them is used up."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Mask | None) -> None:
         self.left = _MOST_CHARACTERS
+        self._mask = mask
 
     def bounded(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
         self.left -= 8
+        if type(value) is str:  # most are; a match tries its cases one after another
+            return self._text(value, _LONGEST_TEXT)
         match value:
             case None | bool():
                 return value
@@ -66,7 +74,7 @@ class _Keeper:
                 return f"{len(value)} bytes"
             case dict() if depth < _DEEPEST:
                 return {
-                    self._text(f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY): self.bounded(each, depth + 1)
+                    self._key(key): self.bounded(each, depth + 1)
                     for key, each in islice(value.items(), _MOST_ITEMS)
                     if self.left > 0
                 }
@@ -77,7 +85,16 @@ class _Keeper:
             case _:
                 return f"a {type(value).__name__}"  # not str(): a stranger's code must not run here
 
+    def _key(self, key: Any) -> str:
+        return self._text(key if type(key) is str else f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY)
+
     def _text(self, text: str, longest: int) -> str:
-        self.left -= min(len(text), longest)
-        text = text if len(text) <= longest else text[:longest] + "…"
+        if self._mask is not None:
+            text = self._mask(text)  # before it is cut: half a secret is not recognised
+        size = len(text)
+        if size > longest:
+            text, size = text[:longest] + "…", longest
+        self.left -= size
+        if text.isascii():
+            return text
         return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate fits into no database

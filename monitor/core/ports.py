@@ -26,3 +26,13 @@ class Rand(Protocol):
 
     def uniform(self, low: float, high: float) -> float:
         """A float between *low* and *high*."""
+
+
+class Mask(Protocol):
+    """Hides secrets: `monitor.config.secrets.Masker` is one."""
+
+    def __call__(self, text: str) -> str:
+        """*text* with every secret in it as `***`."""
+
+    def thoroughly(self, text: str) -> str:
+        """The same for a text that may show a secret shortened or escaped: longer pieces of one go as well."""

@@ -7,9 +7,9 @@ others. When every worker is busy a look-up queues, and says through the trace t
 from __future__ import annotations
 
 import collections
+import functools
 import ipaddress
 import socket
-from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -98,7 +98,9 @@ class Resolver:
                 except trio.RunFinishedError:
                     return  # nobody is left to tell
 
-            trio.lowlevel.start_thread_soon(partial(self._look_up, look_up.host), deliver, name=f"dns:{look_up.host}")
+            trio.lowlevel.start_thread_soon(
+                functools.partial(self._look_up, look_up.host), deliver, name=f"dns:{look_up.host}"
+            )
 
     def _finish(self, look_up: _LookUp, result: outcome.Outcome[list[Address]]) -> None:
         # Taken apart, because an outcome can be unwrapped once only and many may wait for this one.
@@ -113,8 +115,9 @@ class Resolver:
         self._start_what_can()
 
 
+@functools.lru_cache(maxsize=4096)
 def numeric(host: str) -> Address | None:
-    """*host* as an address, if it is one."""
+    """*host* as an address, if it is one; kept, because the same few are asked for again and again."""
     try:
         parsed = ipaddress.ip_address(host)
     except ValueError:

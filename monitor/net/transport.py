@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from monitor.net import Stream, Trace, Vet
 
 _PORTS = {"http": 80, "https": 443}
+_RENDERED = "monitor.rendered"
 _ERRORS: dict[Code, type[httpx.TransportError]] = {
     Code.DNS: httpx.ConnectError,
     Code.CONNECT: httpx.ConnectError,
@@ -144,10 +145,15 @@ class _Body(httpx.AsyncByteStream):
 
 
 def _rendered(request: httpx.Request, body: bytes) -> bytes:
-    try:
-        return render_request(request.method, request.url.raw_path, request.headers.raw, body)
-    except ValueError as exc:
-        raise probe_error(Code.POLICY, f"cannot send the request: {exc}", None) from exc
+    """The request as bytes; kept with it, for a check that sends the same at every probe."""
+    rendered: bytes | None = request.extensions.get(_RENDERED)
+    if rendered is None:
+        try:
+            rendered = render_request(request.method, request.url.raw_path, request.headers.raw, body)
+        except ValueError as exc:
+            raise probe_error(Code.POLICY, f"cannot send the request: {exc}", None) from exc
+        request.extensions[_RENDERED] = rendered
+    return rendered
 
 
 async def _send(stream: Stream, raw: bytes) -> None:

@@ -88,7 +88,7 @@ class House:
         self.recorder = Recorder(self.store, clock=self.clock, rand=self.rand, feed=self.feed, ring=self.outbox.ring)
 
         async def probe(watched: Endpoint) -> Observation:
-            return await probe_once(watched, net=net, clock=self.clock, mask=str)
+            return await probe_once(watched, net=net, clock=self.clock, mask=None)
 
         self.supervisor = Supervisor(nursery, probe=probe, record=self.recorder.record, slots=trio.CapacityLimiter(100))
         nursery.start_soon(self.outbox.run)

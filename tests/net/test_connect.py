@@ -29,7 +29,7 @@ def v4(*ips: str) -> list[Address]:
 async def look_by(look_up: Callable[[str], list[Address]] | Resolver, url: str, timeout: float = 5) -> Observation:
     resolver = look_up if isinstance(look_up, Resolver) else Resolver(look_up)
     return await probe_once(
-        endpoint(Http(url=url), timeout=timeout), net=SocketNet(resolver), clock=SystemClock(), mask=str
+        endpoint(Http(url=url), timeout=timeout), net=SocketNet(resolver), clock=SystemClock(), mask=None
     )
 
 

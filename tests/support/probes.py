@@ -47,7 +47,7 @@ def endpoint(check: Check, *, name: str = "it", expect: Iterable[str] = (), **se
 async def look(check: Check, *, timeout: float = 5.0, expect: Iterable[str] = (), net: Any = None) -> Observation:
     """Probe once over the real network."""
     return await probe_once(
-        endpoint(check, timeout=timeout, expect=expect), net=net or SocketNet(), clock=SystemClock(), mask=str
+        endpoint(check, timeout=timeout, expect=expect), net=net or SocketNet(), clock=SystemClock(), mask=None
     )
 
 

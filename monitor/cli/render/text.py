@@ -46,7 +46,7 @@ class Text:
         symbol = (_SYMBOLS if self.terminal.unicode else _ASCII)[seen.status]
         yield self._row(symbol, str(seen.status), _STYLES[seen.status], endpoint, seen.duration)
         if seen.reason.message:
-            yield [(_INDENT + printable(seen.reason.message),)]
+            yield [(_INDENT + seen.reason.message,)]  # printable, as every observation's is
         if self.explain:
             yield from self._evidence(endpoint, seen)
 
