@@ -188,12 +188,18 @@ async def test_a_target_that_cannot_be_is_an_error(target: str, error: str, tmp_
     assert len(done.err.splitlines()) == 1
 
 
-async def test_a_targets_password_is_shown_nowhere(port: int, tmp_path: Path) -> None:
-    url = f"http://user:s3cr3tword@127.0.0.1:{port}/good"
+async def test_a_targets_password_is_shown_nowhere(nursery: trio.Nursery, tmp_path: Path) -> None:
+    async def echo(stream: trio.SocketStream) -> None:
+        await stream.receive_some()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nX-Echo: s3cr3tw0rd\r\nContent-Length: 0\r\n\r\n")
+
+    port = await nursery.start(serve, echo)
     for form in ("text", "json"):
+        url = f"http://user:s3cr3tw%30rd@127.0.0.1:{port}/"
         done = await monitor("check", url, "--explain", "--format", form, cwd=tmp_path)
         assert done.code == 0
-        assert "s3cr3tword" not in done.out + done.err
+        assert "x-echo" in done.out
+        assert "s3cr3tw" not in done.out + done.err
         assert "user:***@" in done.out
 
 
