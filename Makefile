@@ -33,6 +33,8 @@ lock:  ## pin again after a change of dependencies; ARGS=--upgrade takes newer o
 		$(COMPILE) --group build --output-file requirements.lock
 	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \
 		$(COMPILE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \
+		$(COMPILE) --group bench --constraint requirements.lock --output-file requirements-bench.lock
 
 clean:  ## remove whatever was built; not the data
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
