@@ -87,7 +87,7 @@ def seconds_text(seconds: float) -> str:
     if seconds < 0 or math.isnan(seconds):
         return "0 s"
     if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.3g} ms" if seconds < 0.9995 else "1 s"
     if seconds < 60:
         return f"{seconds:.3g} s"
     if seconds < 3600:
