@@ -41,9 +41,10 @@ class Checker:
     async def run(self, after: trio.Event | None) -> None:
         """Probe on the grid until stopped; begin when *after* is set, so that two never probe one endpoint."""
         try:
+            # Not in our own scope: who is stopped while it waits has not stopped before those ahead of it have.
+            if after is not None:
+                await after.wait()
             with self._life:
-                if after is not None:
-                    await after.wait()
                 await self._loop()
         finally:
             self.stopped.set()

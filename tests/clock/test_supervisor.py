@@ -185,6 +185,30 @@ async def test_stop_and_replace(nursery: trio.Nursery, autojump_clock: trio.test
     nursery.cancel_scope.cancel()
 
 
+async def test_who_is_replaced_before_it_began_lets_nobody_overtake(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    @attrs.frozen(kw_only=True)
+    class Unwilling(Check):
+        """Takes its time to go."""
+
+        async def probe(self, probe: Probe) -> Verdict:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(30)
+            return Verdict.up()
+
+    log = Log()  # which minds two probes at once
+    supervisor = supervise(nursery, log)
+    supervisor.start(endpoint(Unwilling(), name="it", interval=5, timeout=60))
+    await trio.sleep(6)
+    supervisor.replace(endpoint(Lasting(), name="it", interval=5))
+    await trio.sleep(1)
+    supervisor.replace(endpoint(Lasting(), name="it", interval=2))
+    await trio.sleep(60)
+    assert set(steps(log.began["it"][-4:])) == {2.0}
+    nursery.cancel_scope.cancel()
+
+
 async def test_a_checker_without_progress_is_seen(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
