@@ -207,9 +207,11 @@ class Probe:
 
         It runs from the first phase, or from *began* where the check entered none. For the engine.
         """
-        self.phase(None)
-        for stream in self._streams:
-            stream.close()
+        try:
+            self.phase(None)
+        finally:  # a check may have spoilt its phases; its connections are closed all the same
+            for stream in self._streams:
+                stream.close()
         return self._phase_since - (began if not self.phases or self._began is None else self._began)
 
 

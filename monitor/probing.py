@@ -41,28 +41,38 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
         mentioned=endpoint.expect.names | endpoint.degraded.names,
     )
     started_at, began = clock.wall(), clock.monotonic()
-    verdict, deadline_passed = await _judged(endpoint, probe)
+    answer, bug, deadline_passed = await _contained(endpoint, probe)
     await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
     phase = probe.current_phase
-    duration = max(0.0, probe.finish(began))
-    if deadline_passed:
-        duration = max(duration, float(endpoint.timeout))
-        verdict = _too_late(endpoint, probe, phase)
-    elif verdict.status in (Status.UP, Status.DEGRADED):
-        verdict = _expected(endpoint, probe, verdict, duration)
-    return Observation(
-        endpoint=endpoint.name,
-        status=verdict.status,
-        reason=_readable(verdict.reason, mask),
-        started_at=started_at,
-        duration=round(duration, 6),
-        phases={name: round(seconds, 6) for name, seconds in probe.phases.items()},
-        facts=kept(probe.facts, _declared(endpoint), mask),
-    )
+    try:
+        duration = max(0.0, probe.finish(began))
+        verdict = _too_late(endpoint, probe, phase) if deadline_passed else _judged(answer, bug, phase)
+        if deadline_passed:
+            duration = max(duration, float(endpoint.timeout))
+        elif verdict.status in (Status.UP, Status.DEGRADED):
+            verdict = _expected(endpoint, probe, verdict, duration)
+        return Observation(
+            endpoint=endpoint.name,
+            status=verdict.status,
+            reason=_readable(verdict.reason, mask),
+            started_at=started_at,
+            duration=round(duration, 6),
+            phases={_name(name): round(seconds, 6) for name, seconds in probe.phases.items()},
+            facts=kept(probe.facts, _declared(endpoint), mask),
+        )
+    except Exception as exc:  # noqa: BLE001 - the boundary's other half: facts, phases and errors are the check's own
+        text = f"the check crashed: what it left cannot be used: {type(exc).__name__}: {describe(exc)}"
+        return Observation(
+            endpoint=endpoint.name,
+            status=Status.UNKNOWN,
+            reason=_readable(Reason(Code.CRASH, phase if isinstance(phase, str) else None, text), mask),
+            started_at=started_at,
+            duration=round(max(0.0, clock.monotonic() - began), 6),
+        )
 
 
-async def _judged(endpoint: Endpoint, probe: Probe) -> tuple[Verdict, bool]:
-    """Run the check, contained; say what it answered and whether its deadline passed."""
+async def _contained(endpoint: Endpoint, probe: Probe) -> tuple[object, BaseException | None, bool]:
+    """Run the check: what it answered, what it raised, and whether its deadline passed."""
     answer: object = None
 
     async def contained() -> None:  # a task of its own: what a check corrupts dies with it
@@ -80,26 +90,33 @@ async def _judged(endpoint: Endpoint, probe: Probe) -> tuple[Verdict, bool]:
             cancelled, bug = group.split(trio.Cancelled)
             if cancelled is not None:
                 raise cancelled from None  # ours; what else was raised in the rush no longer matters
-    if deadline.cancel_called:
-        return Verdict.up(), True
+    return answer, bug, deadline.cancel_called
+
+
+def _judged(answer: object, bug: BaseException | None, phase: str | None) -> Verdict:
+    """What the check said: its verdict, the failure that the net reported, or else that it crashed."""
     if bug is not None:
-        return _failure(bug, probe), False
-    if not isinstance(answer, Verdict):
-        got = f"expected the check to answer with a Verdict, got {type(answer).__name__}"
-        return Verdict.unknown(got, code=Code.CRASH, phase=probe.current_phase), False
-    return answer, False
+        return _failure(bug, phase)
+    match answer:
+        case Verdict(status=Status(), reason=Reason(code=Code(), phase=str() | None, message=str())):
+            return answer
+        case Verdict():
+            got = f"one with something else in it: {answer!r}"
+        case _:
+            got = type(answer).__name__
+    return Verdict.unknown(f"expected the check to answer with a Verdict, got {got}", code=Code.CRASH, phase=phase)
 
 
-def _failure(bug: BaseException, probe: Probe) -> Verdict:
+def _failure(bug: BaseException, phase: str | None) -> Verdict:
     """Tell a failure of the endpoint that the net reported from a bug of the check."""
     leaves = list(_leaves(bug))
     reasons = [reason_of(leaf) for leaf in leaves]
     for leaf, reason in zip(leaves, reasons, strict=True):
         if reason is None:
             text = f"the check crashed: {type(leaf).__name__}: {describe(leaf)}"
-            return Verdict.unknown(text, code=Code.CRASH, phase=probe.current_phase)
+            return Verdict.unknown(text, code=Code.CRASH, phase=phase)
     first = next(reason for reason in reasons if reason is not None)
-    return Verdict(first.code.status, Reason(first.code, first.phase or probe.current_phase, first.message))
+    return Verdict(first.code.status, Reason(first.code, first.phase or phase, first.message))
 
 
 def _leaves(exc: BaseException) -> Iterator[BaseException]:
@@ -132,6 +149,12 @@ def _expected(endpoint: Endpoint, probe: Probe, verdict: Verdict, duration: floa
     if verdict.status is Status.UP and (message := endpoint.degraded.first_false(facts)):
         return Verdict.degraded(message)
     return verdict
+
+
+def _name(phase: object) -> str:
+    if not isinstance(phase, str):
+        raise TypeError(f"a phase is called by a text, not by {type(phase).__name__}")
+    return phase
 
 
 def _declared(endpoint: Endpoint) -> Mapping[str, Fact]:

@@ -42,7 +42,7 @@ def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact], mask: Mask | No
     """
     keeper = _Keeper(mask)
     return {
-        name: keeper.bounded(value, depth=0)
+        name if name in declared else keeper.key(name): keeper.bounded(value, depth=0)
         for name, value in facts.items()
         if value is not None and (name not in declared or declared[name].keep) and keeper.left > 0
     }
@@ -74,7 +74,7 @@ class _Keeper:
                 return f"{len(value)} bytes"
             case dict() if depth < _DEEPEST:
                 return {
-                    self._key(key): self.bounded(each, depth + 1)
+                    self.key(key): self.bounded(each, depth + 1)
                     for key, each in islice(value.items(), _MOST_ITEMS)
                     if self.left > 0
                 }
@@ -85,7 +85,7 @@ class _Keeper:
             case _:
                 return f"a {type(value).__name__}"  # not str(): a stranger's code must not run here
 
-    def _key(self, key: Any) -> str:
+    def key(self, key: Any) -> str:
         return self._text(key if type(key) is str else f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY)
 
     def _text(self, text: str, longest: int) -> str:

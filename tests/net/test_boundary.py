@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from support.probes import answers, endpoint, http, look, serve
 
 from monitor.api import Check, Probe, ProbeError, Verdict, check_option
 from monitor.config.secrets import Masker
-from monitor.core.model import Code, Reason
+from monitor.core.model import Code, Reason, Status
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
 from monitor.system import SystemClock
@@ -111,6 +112,69 @@ async def test_a_crash_is_unknown(act: Callable[[Probe], Awaitable[Any]], messag
     assert message is None or seen.reason.message == message
     assert seen.facts == {"depth": 3}
     assert healthy == ["up"]
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def spoils(name: str, value: Any) -> Callable[[Probe], Verdict]:
+    def act(probe: Probe) -> Verdict:
+        setattr(probe, name, value)
+        return Verdict.up()
+
+    return act
+
+
+def raises(exc: Exception) -> Callable[[Probe], Verdict]:
+    def act(_: Probe) -> Verdict:
+        raise exc
+
+    return act
+
+
+def says(answer: Any) -> Callable[[Probe], Any]:
+    return lambda _: answer
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (says(Verdict.down(ValueError("late"))), "message=ValueError('late')"),  # type: ignore[arg-type] # a likely slip
+        (says(Verdict("up")), "got one with something else in it: Verdict(status='up'"),  # type: ignore[arg-type] # nonsense
+        (says(Verdict(Status.DOWN, "late")), "got one with something else in it"),  # type: ignore[arg-type] # nonsense
+        (says(Verdict.down("late", phase=7)), "got one with something else in it"),  # type: ignore[arg-type] # nonsense
+        (raises(ProbeError(Reason("late"))), "cannot be used: AttributeError"),  # type: ignore[arg-type] # nonsense
+        (raises(UnspeakableError()), "cannot be used: RuntimeError: no words"),
+        (spoils("phases", {"connect": "soon"}), "cannot be used: TypeError"),
+        (spoils("phases", {3: 0.1}), "a phase is called by a text, not by int"),
+        (spoils("phases", None), "cannot be used: AttributeError"),
+        (spoils("facts", None), "cannot be used: AttributeError"),
+        (spoils("current_phase", object()), "a phase is called by a text, not by object"),
+    ],
+)
+async def test_nonsense_is_a_crash_of_the_check_and_of_nothing_else(
+    act: Callable[[Probe], Any], message: str, nursery: trio.Nursery
+) -> None:
+    closed = trio.Event()
+
+    async def until_closed(stream: trio.SocketStream) -> None:
+        assert await stream.receive_some() == b""
+        closed.set()
+
+    port = await serve(nursery, until_closed)
+
+    async def connects_and_acts(probe: Probe) -> Any:
+        await probe.connect("127.0.0.1", port)
+        return act(probe)
+
+    seen = await look(Doing(act=connects_and_acts))
+    assert (seen.status, seen.reason.code) == ("unknown", "crash")
+    assert message in seen.reason.message
+    json.dumps(seen.reason.to_json())  # the store and the API can have it
+    with trio.fail_after(5):
+        await closed.wait()
 
 
 async def test_a_passed_deadline_beats_what_is_raised_after_it(autojump_clock: trio.testing.MockClock) -> None:
