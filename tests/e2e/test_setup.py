@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 ROOT = Path(__file__).parents[2]
-LOCKS = [ROOT / "requirements.lock", ROOT / "requirements-dev.lock"]
+LOCKS = [ROOT / f"requirements{which}.lock" for which in ("", "-dev", "-bench")]
 
 
 def pinned(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", lock.read_text(), re.MULTILINE))
 
 
-def names(requirements: list[object]) -> set[str]:
+def names(requirements: Sequence[object]) -> set[str]:
     found = (re.match(r"[A-Za-z0-9._-]+", text) for text in requirements if isinstance(text, str))
     return {re.sub(r"[-_.]+", "-", match[0]).lower() for match in found if match}
 
 
 def test_the_locks_pin_what_the_project_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    runs, tests = map(pinned, LOCKS)
+    runs, tests, peers = map(pinned, LOCKS)
     groups = project["dependency-groups"]
     assert names(project["project"]["dependencies"]) | names(groups["build"]) <= runs.keys()
     assert names(groups["dev"]) <= tests.keys()
+    assert names(groups["bench"]) <= peers.keys()
     assert runs.items() <= tests.items()
+    assert runs.items() <= peers.items()
+
+
+def test_what_the_code_imports_it_asks_for_itself() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked_for = names(project["project"]["dependencies"])
+    brought_by = importlib.metadata.packages_distributions()
+    for path in [*(ROOT / "monitor").rglob("*.py"), *(ROOT / "checks").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"monitor", "checks"}:
+                assert names(brought_by[name]) & asked_for, (
+                    f"{path}:{node.lineno} imports {name}, which pyproject.toml leaves out"
+                )
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
