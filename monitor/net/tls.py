@@ -36,7 +36,7 @@ class Contexts:
         """The context for *tls*. Raises ProbeError (`internal`) when its `ca_file` cannot be used."""
         key = (tls.verify, tls.ca_file, tls.min_tls)
         while (made := self._made.get(key)) is None:
-            if event := self._making.get(key):
+            if (event := self._making.get(key)) is not None:
                 await event.wait()
             else:
                 await self._make(key, tls)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trustme
-from support.probes import answers, http, look, read_request, serve
+from support.probes import answers, endpoint, http, look, read_request, serve
 
 from checks.http import Http
 from checks.websocket import WebSocket
+from monitor.net.sockets import SocketNet
+from monitor.probing import probe_once
+from monitor.system import SystemClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +70,20 @@ async def test_a_trusted_certificate_and_what_it_says(nursery: trio.Nursery, ca_
         Http(url=f"https://127.0.0.1:{port}/", ca_file=ca_file), expect=("cert_expires_in > duration('720h')",)
     )
     assert soon.reason.message.startswith("expected cert_expires_in > duration('720h'), got cert_expires_in = ")
+
+
+async def test_the_first_probes_of_one_setting_share_its_context(nursery: trio.Nursery, ca_file: Path) -> None:
+    port = await serve_tls(nursery, context())
+    net, clock, seen = SocketNet(), SystemClock(), []
+
+    async def probe(name: str) -> None:
+        check = Http(url=f"https://127.0.0.1:{port}/{name}", ca_file=ca_file)
+        seen.append(await probe_once(endpoint(check), net=net, clock=clock, mask=None))
+
+    async with trio.open_nursery() as together:
+        for name in "abc":
+            together.start_soon(probe, name)
+    assert [each.status for each in seen] == ["up"] * 3, [each.reason for each in seen]
 
 
 @pytest.mark.parametrize(
