@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
     from monitor.store import Store
+    from monitor.supervisor import Checker
 
     Reload = Callable[[], Config]
     """Reads the config again, as it was read at the start; raises ConfigError. Called in a thread."""
@@ -111,6 +112,11 @@ class Daemon:
         """How every enabled endpoint stands, by name."""
         known = {} if self._recorder is None else self._recorder.records
         return {each.name: known.get(each.name) or Record(name=each.name) for each in self.config.enabled}
+
+    @property
+    def checkers(self) -> Mapping[str, Checker]:
+        """What watches each endpoint, by its name: how late it is and what it missed."""
+        return {} if self._supervisor is None else self._supervisor.checkers
 
     def not_ready(self) -> str | None:
         """Why the daemon is not ready, or None."""

@@ -45,7 +45,7 @@ def configured(task: Task) -> Config:
 
 
 def is_good(seen: Observation, scheme: str) -> bool:
-    """Is *seen* what a healthy target looks like, complete with phases and facts? Raises RuntimeError for one that is not up."""
+    """Is *seen* what a healthy target looks like, with its phases and facts? RuntimeError: it is not even up."""
     if seen.status != "up":
         raise RuntimeError(f"{scheme}: {seen.reason}")
     facts = seen.facts
