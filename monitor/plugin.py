@@ -6,6 +6,7 @@ loads every check class and must stay cheap.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Verdict
     from monitor.core.ports import Clock
     from monitor.net import TLS, Net, Stream, Vet
+    from monitor.net.transport import Transport
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
 
@@ -103,6 +105,13 @@ class Check:
         is the endpoint's failure, with the right reason.
         """
         raise NotImplementedError
+
+
+@functools.cache
+def _transport_class() -> type[Transport]:
+    from monitor.net.transport import Transport  # noqa: PLC0415 - httpx is not for everybody
+
+    return Transport
 
 
 class Probe:
@@ -189,9 +198,7 @@ class Probe:
 
         What goes wrong is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
         """
-        from monitor.net.transport import Transport  # noqa: PLC0415 - httpx is not for everybody
-
-        return Transport(self.connect, self, tls=tls, address=address, vet=vet, body_limit=body_limit)
+        return _transport_class()(self.connect, self, tls=tls, address=address, vet=vet, body_limit=body_limit)
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -243,7 +250,5 @@ class Message:
 
     def transport(self, *, tls: TLS | None = None, body_limit: int = 64 * 1024) -> httpx.AsyncBaseTransport:
         """Give an httpx transport as `Probe.transport` does."""
-        from monitor.net.transport import Transport  # noqa: PLC0415
-
         probe = Probe(net=self.net, clock=self.clock)
-        return Transport(probe.connect, probe, tls=tls, body_limit=body_limit)
+        return _transport_class()(probe.connect, probe, tls=tls, body_limit=body_limit)

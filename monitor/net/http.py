@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 HEAD_LIMIT = 64 * 1024
 _MOST_INFORMATIONAL = 8
+_SWITCHED = "the server switched protocols unasked"
 _TOO_LARGE_HEAD = (Code.LIMIT, f"headers are larger than {ByteSize(HEAD_LIMIT)}", "processing")
 _STEP = 64 * 1024  # bytes a decoder may give at once
+_MOST_MEMBERS = 100  # of one gzip stream
+_MOST_FRAMING = 8  # bytes on the wire for each of the body that is allowed: one-byte chunks take six
+_VERSIONS = frozenset({"1.0", "1.1"})
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -81,26 +85,40 @@ class AnswerReader:
         self._body: list[bytes] = []
         self._body_size = 0
         self._informational = 0
+        self._opening = b""
+        self._wire = 0  # bytes after the head
+        self._since_body = 0  # and those of them since the body's latest
         self._failure: ProbeError | None = None
 
     def feed(self, data: bytes) -> None:
         """Take *data*. Raises ProbeError for a bad head; for a bad body `take` does, after what came before it."""
+        # Counted here, because llhttp keeps an unfinished header or trailer to itself, however long it grows.
         if self.head is None:
-            # Counted here, because llhttp keeps an unfinished header to itself, however long it grows.
             self._head_size += len(data)
+            if len(self._opening) < 5:
+                self._opening = (self._opening + data[:80]).lstrip(b"\r\n")
+        else:
+            self._wire += len(data)
+            self._since_body += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._fail(Code.PROTOCOL, "the server switched protocols unasked", "processing")
+            self._fail(Code.PROTOCOL, _SWITCHED, "processing")
             self.head = None
         except httptools.HttpParserError as exc:
-            if not self.complete:
+            if self.complete:
+                self._too_much()
+            else:
                 phase = "processing" if self.head is None else "transfer"
                 self._fail(Code.PROTOCOL, f"not a valid HTTP answer: {exc}", phase)
         if self.head is None and self._failure is None and self._head_size > HEAD_LIMIT:
             self._fail(*_TOO_LARGE_HEAD)
         if self.head is None and self._failure is not None:
             raise self._failure
+        if len(self._body) > 1:
+            self._body = [b"".join(self._body)]  # many small pieces would take many times their size
+        if self._since_body > HEAD_LIMIT or self._wire > self._body_limit * _MOST_FRAMING + HEAD_LIMIT:
+            self._fail(Code.LIMIT, "trailers or chunk sizes take far more bytes than the body", "transfer")
 
     def end(self, *, ragged: bool) -> None:
         """The server closed the connection. Raises ProbeError where that was too early."""
@@ -122,6 +140,11 @@ class AnswerReader:
         pieces, self._body = self._body, []
         return pieces
 
+    def _too_much(self) -> None:
+        """Something came after the end: a body that is none, or a second answer slipped in behind the first."""
+        if not self._without_body:
+            self._fail(Code.PROTOCOL, "bytes came after the end of the answer", "transfer")
+
     def _fail(self, code: Code, message: str, phase: str) -> None:
         """Keep the first failure; what follows from it is not worth a word."""
         if self._failure is None:
@@ -129,28 +152,39 @@ class AnswerReader:
 
     # What llhttp calls. An exception here would be wrapped, so failures are kept for `feed`.
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._too_much()
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        if self.head is None:  # trailers are of no use
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
+        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        if not self._opening.startswith(b"HTTP/") or version not in _VERSIONS:
+            self._fail(Code.PROTOCOL, "not a valid HTTP answer: expected HTTP/1.0 or HTTP/1.1", "processing")
+        elif status == 101:
+            self._fail(Code.PROTOCOL, _SWITCHED, "processing")
+        elif 100 <= status < 200:
             self._informational += 1
             self._headers = []
             if self._informational > _MOST_INFORMATIONAL:
                 text = f"more than {_MOST_INFORMATIONAL} informational answers before the real one"
                 self._fail(Code.LIMIT, text, "processing")
         elif self.head is None and self._failure is None:
-            if sum(len(name) + len(value) + 4 for name, value in self._headers) > HEAD_LIMIT:
+            size = self._head_size  # of all that was fed so far; only where that is much need the headers be counted
+            if size > HEAD_LIMIT and sum(len(name) + len(value) + 4 for name, value in self._headers) > HEAD_LIMIT:
                 self._fail(*_TOO_LARGE_HEAD)
                 return
-            self.head = Head(status, self._parser.get_http_version(), self._headers)
+            self.head = Head(status, version, self._headers)
             self._headers = []
             self.complete = self._without_body
 
     def on_body(self, data: bytes) -> None:
         if self.complete or self._failure is not None:
             return
+        self._since_body = 0
         self._body_size += len(data)
         if self._body_size > self._body_limit:
             self._failure = over_limit(self._body_limit)
@@ -177,6 +211,7 @@ class Decoder:
         self._encoding = encoding
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16 if encoding == "gzip" else zlib.MAX_WBITS)
         self._fed = False
+        self._members = 1
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Give what *data* decodes to, in pieces. Raises ProbeError."""
@@ -213,6 +248,10 @@ class Decoder:
         """What is left after a member of a gzip file: another one, or padding that is ignored."""
         rest = self._inflate.unused_data
         if self._encoding == "gzip" and rest.startswith(b"\x1f\x8b"):
+            self._members += 1
+            if self._members > _MOST_MEMBERS:
+                text = f"the gzip stream in the body has more than {_MOST_MEMBERS} members"
+                raise probe_error(Code.LIMIT, text, "transfer")
             self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
             return rest
         return b""

@@ -49,7 +49,7 @@ _EVIDENCE = 1.0  # seconds spent on asking what a refused certificate says
 class SocketStream:
     """A connected socket, with TLS or without; see `monitor.net.Stream`."""
 
-    __slots__ = ("_answer_due", "_eager", "_sends", "_socket", "ip", "ragged")
+    __slots__ = ("_answer_due", "_eager", "_sends", "_socket", "_waiting", "ip", "ragged")
 
     def __init__(self, connection: Connection, ip: str) -> None:
         """Own *connection*, which must be non-blocking."""
@@ -59,6 +59,7 @@ class SocketStream:
         self._sends = 0
         self._answer_due = False
         self._eager = 0
+        self._waiting = 0  # tasks that wait for the socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of *data*."""
@@ -71,16 +72,16 @@ class SocketStream:
             try:
                 rest = rest[self._socket.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
-                await trio.lowlevel.wait_writable(self._socket)
+                await self._writable()
             except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(self._socket)
+                await self._readable()
             except OSError as exc:
                 self._fail(exc)
         self._answer_due = True
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""
-        await trio.lowlevel.wait_writable(self._socket)
+        await self._writable()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive what is there; `b""` at the end of the stream."""
@@ -88,15 +89,15 @@ class SocketStream:
             # Nothing can have come yet: a look would only cost a system call and an exception.
             self._answer_due = False
             if not isinstance(self._socket, ssl.SSLSocket):
-                await trio.lowlevel.wait_readable(self._socket)
+                await self._readable()
         while True:
             try:
                 data = self._socket.recv(max_bytes or CHUNK)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._eager = 0
-                await trio.lowlevel.wait_readable(self._socket)
+                await self._readable()
             except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(self._socket)
+                await self._writable()
             except ssl.SSLZeroReturnError:
                 return b""
             except ssl.SSLEOFError:
@@ -110,6 +111,20 @@ class SocketStream:
                     self._eager = 0
                     await trio.lowlevel.checkpoint()
                 return data
+
+    async def _readable(self) -> None:
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_readable(self._socket)
+        finally:
+            self._waiting -= 1
+
+    async def _writable(self) -> None:
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+        finally:
+            self._waiting -= 1
 
     def _fail(self, exc: OSError) -> NoReturn:
         """Raise what Trio's streams raise, with the reason as its cause."""
@@ -139,7 +154,8 @@ class SocketStream:
     def close(self) -> None:
         """Close; never blocks."""
         if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
+            if self._waiting:  # else there is nobody to tell, and telling costs a system call
+                trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
     async def aclose(self) -> None:
@@ -280,11 +296,10 @@ def _interleaved(addresses: Sequence[Address]) -> list[Address]:
 
 
 async def _connect(address: Address, port: int) -> SocketStream:
-    where = f"[{address.ip}]:{port}" if address.family == socket.AF_INET6 else f"{address.ip}:{port}"
     try:
         connection = Connection(address.family, _STREAM)
     except OSError as exc:
-        raise own_trouble(exc) or from_connect(exc.errno or 0, where, at_once=True) from exc
+        raise own_trouble(exc) or from_connect(exc.errno or 0, _where(address, port), at_once=True) from exc
     if not _NONBLOCK:
         connection.setblocking(False)
     stream = SocketStream(connection, address.ip)
@@ -296,7 +311,7 @@ async def _connect(address: Address, port: int) -> SocketStream:
             await trio.lowlevel.wait_writable(connection)
             number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number != 0:
-            raise from_connect(number, where, at_once=at_once)
+            raise from_connect(number, _where(address, port), at_once=at_once)
     except OSError as exc:
         stream.close()
         raise from_stream(exc, "connect") from exc
@@ -304,3 +319,7 @@ async def _connect(address: Address, port: int) -> SocketStream:
         stream.close()
         raise
     return stream
+
+
+def _where(address: Address, port: int) -> str:
+    return f"[{address.ip}]:{port}" if address.family == socket.AF_INET6 else f"{address.ip}:{port}"

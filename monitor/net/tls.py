@@ -65,6 +65,8 @@ def make_context(tls: TLS) -> ssl.SSLContext:
         context.load_verify_locations(certifi.where())
     context.minimum_version = _MINIMUM[tls.min_tls]
     context.set_alpn_protocols(["http/1.1"])
+    # Python before 3.11.4 has OpenSSL take a connection that was cut for one that ended properly.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import httpx
 import trio
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from monitor.net import Stream, Trace, Vet
 
 _PORTS = {"http": 80, "https": 443}
-_RENDERED = "monitor.rendered"
+_PREPARED = "monitor.prepared"
 _ERRORS: dict[Code, type[httpx.TransportError]] = {
     Code.DNS: httpx.ConnectError,
     Code.CONNECT: httpx.ConnectError,
@@ -34,6 +35,16 @@ _ERRORS: dict[Code, type[httpx.TransportError]] = {
     Code.PROTOCOL: httpx.RemoteProtocolError,
     Code.LIMIT: httpx.RemoteProtocolError,
 }
+
+
+@attrs.frozen
+class _Prepared:
+    """A request, ready to go."""
+
+    raw: bytes
+    host: str
+    port: int
+    encrypted: bool
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -59,20 +70,17 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*; the response's body is read as it is iterated over."""
-        url = request.url
         try:
-            if url.scheme not in _PORTS or not url.host:
-                raise probe_error(Code.POLICY, f"cannot speak {url.scheme or 'a URL without scheme'}", None)
-            raw = _rendered(request, await request.aread())
+            prepared = request.extensions.get(_PREPARED) or await _prepare(request)
             stream = await self._connect(
-                url.raw_host.decode("ascii"),
-                url.port or _PORTS[url.scheme],
-                tls=self._tls if url.scheme == "https" else None,
+                prepared.host,
+                prepared.port,
+                tls=self._tls if prepared.encrypted else None,
                 address=self._address,
                 vet=self._vet,
             )
             try:
-                return await self._exchange(request, raw, stream)
+                return await self._exchange(request, prepared.raw, stream)
             except BaseException:
                 stream.close()
                 raise
@@ -144,16 +152,18 @@ class _Body(httpx.AsyncByteStream):
         self._stream.close()
 
 
-def _rendered(request: httpx.Request, body: bytes) -> bytes:
-    """The request as bytes; kept with it, for a check that sends the same at every probe."""
-    rendered: bytes | None = request.extensions.get(_RENDERED)
-    if rendered is None:
-        try:
-            rendered = render_request(request.method, request.url.raw_path, request.headers.raw, body)
-        except ValueError as exc:
-            raise probe_error(Code.POLICY, f"cannot send the request: {exc}", None) from exc
-        request.extensions[_RENDERED] = rendered
-    return rendered
+async def _prepare(request: httpx.Request) -> _Prepared:
+    """Work out what to send where; kept with the request, for a check that sends the same at every probe."""
+    url = request.url
+    if url.scheme not in _PORTS or not url.host:
+        raise probe_error(Code.POLICY, f"cannot speak {url.scheme or 'a URL without scheme'}", None)
+    try:
+        raw = render_request(request.method, url.raw_path, request.headers.raw, await request.aread())
+    except ValueError as exc:
+        raise probe_error(Code.POLICY, f"cannot send the request: {exc}", None) from exc
+    host, port = url.raw_host.decode("ascii"), url.port or _PORTS[url.scheme]
+    prepared = request.extensions[_PREPARED] = _Prepared(raw, host, port, encrypted=url.scheme == "https")
+    return prepared
 
 
 async def _send(stream: Stream, raw: bytes) -> None:
