@@ -17,9 +17,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import attrs
 
 from checks.documents import parsed
-from checks.options import address, ca_file, header_value, headers, http_url, method, min_tls, server_name
+from checks.options import address, headers, http_url, json_value, method, min_tls, server_name
 from checks.redirects import Redirects, location_of
-from monitor.api import TLS, ByteSize, Check, Fact, OptionError, Probe, Verdict, check_option
+from monitor.api import (
+    TLS,
+    ByteSize,
+    Check,
+    Fact,
+    OptionError,
+    Probe,
+    Verdict,
+    certificates_file,
+    check_option,
+    one_line,
+)
 
 if TYPE_CHECKING:
     import httpx
@@ -40,7 +51,7 @@ class Auth:
     """How to authenticate: one of these."""
 
     basic: Basic | None = check_option(default=None, doc="user and password: { username, password }")
-    bearer: str | None = check_option(default=None, doc="a token", validator=header_value)
+    bearer: str | None = check_option(default=None, doc="a token", validator=one_line)
     oauth2: Any = check_option(default=None, doc="client credentials: { token_url, … }", available=False)
 
     def __attrs_post_init__(self) -> None:
@@ -82,14 +93,14 @@ class Http(Check):
     method: str = check_option(default="GET", doc="the request's method", validator=method)
     headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
     body: str | None = check_option(default=None, doc="body to send")
-    json: Any = check_option(default=None, doc="body to send, as JSON")
+    json: Any = check_option(default=None, doc="body to send, as JSON", validator=json_value)
     auth: Auth | None = check_option(default=None, doc="{ basic = { username, password } } or { bearer = token }")
     follow_redirects: bool = check_option(default=True, doc="follow redirects")
     max_redirects: int = check_option(default=5, doc="how many at most")
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
     allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
     verify: bool = check_option(default=True, doc="verify the server's certificate")
-    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=ca_file)
+    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
     client_cert: Path | None = check_option(default=None, doc="client certificate, PEM", available=False)
     client_key: Path | None = check_option(default=None, doc="its key, PEM", available=False)
     server_name: str | None = check_option(default=None, doc="name for SNI and the certificate", validator=server_name)

@@ -4,98 +4,33 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from pathlib import Path
-from urllib.parse import urlsplit
+from datetime import date, time
+from typing import Any
 
-from monitor.api import shown
+from monitor.api import headers_without, is_host, is_token, shown, url_with
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HOST = re.compile(r"[^\s/?#@\\\x00-\x20\x7f]+")
-
-
-def http_url(url: str) -> None:
-    """An absolute http or https URL."""
-    _url(url, ("http", "https"))
-
-
-def websocket_url(url: str) -> None:
-    """An absolute ws or wss URL."""
-    _url(url, ("ws", "wss"))
-
-
-def _url(url: str, schemes: tuple[str, ...]) -> None:
-    example = f'expected a URL such as "{schemes[-1]}://example.org/"'
-    if any(char.isspace() or not char.isprintable() for char in url):
-        raise ValueError(f"{example}, got one with a space or control character")
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError as exc:
-        raise ValueError(f"{example}, got {shown(url)}: {_plain(exc)}") from exc
-    if parts.scheme not in schemes:
-        raise ValueError(f"{example}, got {shown(url)} with the scheme {shown(parts.scheme)}")
-    if not host:
-        raise ValueError(f"{example}, got {shown(url)} without a host")
-    if port == 0:
-        raise ValueError(f"{example}, got {shown(url)} with a port out of range 1-65535")
-    _known_host(host, f"{example}, got {shown(url)}")
-
-
-def _known_host(host: str, problem: str) -> None:
-    if not _HOST.fullmatch(host):
-        raise ValueError(f"{problem} with a host that cannot be")
-    if ":" in host:
-        return  # an IPv6 literal, checked by urlsplit
-    import idna  # noqa: PLC0415 - comes with httpx, and is needed for few names
-
-    try:
-        if not host.isascii():
-            idna.encode(host, uts46=True)
-        elif any(not 0 < len(label) < 64 for label in host.rstrip(".").split(".")) or len(host) > 253:
-            raise ValueError(f"{problem} with a host name of impossible length")
-    except idna.IDNAError as exc:
-        raise ValueError(f"{problem} with a host name that IDNA refuses") from exc
-
-
-def _plain(exc: ValueError) -> str:
-    text = str(exc)
-    return "port out of range 1-65535" if "ort" in text else text
+http_url = url_with("http", "https")
+websocket_url = url_with("ws", "wss")
+headers = headers_without("connection", "content-length", "transfer-encoding", "upgrade")
 
 
 def method(name: str) -> None:
     """An HTTP method."""
-    if not _TOKEN.fullmatch(name) or name.upper() == "CONNECT":
+    if not is_token(name) or name.upper() == "CONNECT":
         raise ValueError(f'expected a method such as "GET", got {shown(name)}')
 
 
-def headers(values: dict[str, str]) -> None:
-    """Header names and values that fit on a line each."""
-    for name, value in values.items():
-        if not _TOKEN.fullmatch(name):
-            raise ValueError(f'expected a header name such as "Accept", got {shown(name)}')
-        if name.lower() in {"connection", "content-length", "transfer-encoding", "upgrade"}:
-            raise ValueError(f"the header {name} is set by the check itself")
-        try:
-            header_value(value)
-        except ValueError as exc:
-            raise ValueError(f"{name}: {exc}") from exc
-
-
-def header_value(value: str) -> None:
-    """A header's value."""
-    if any(char in "\r\n\0" for char in value):
-        raise ValueError("expected one line of text, got a line break or NUL")
-
-
-def ca_file(path: Path) -> None:
-    """A file of trusted authorities."""
-    try:
-        with Path(path).open("rb") as file:
-            found = b"-----BEGIN CERTIFICATE-----" in file.read(1024 * 1024)
-    except OSError as exc:
-        raise ValueError(f"cannot read {path}: {exc.strerror}") from exc
-    if not found:
-        raise ValueError(f"expected certificates in PEM, found none in {path}")
+def json_value(value: Any) -> None:
+    """What JSON can say: TOML's dates and times are not among it."""
+    match value:
+        case dict():
+            for each in value.values():
+                json_value(each)
+        case list():
+            for each in value:
+                json_value(each)
+        case date() | time():
+            raise ValueError(f"JSON has no dates: write {value.isoformat()} as a string")
 
 
 def min_tls(version: str) -> None:
@@ -106,7 +41,7 @@ def min_tls(version: str) -> None:
 
 def server_name(name: str) -> None:
     """A name to send in SNI."""
-    if not name or not name.isascii() or not _HOST.fullmatch(name):
+    if not name.isascii() or not is_host(name):
         raise ValueError(f'expected a host name such as "example.org", got {shown(name)}')
 
 
@@ -123,5 +58,5 @@ def address(host: str) -> None:
 def subprotocols(names: tuple[str, ...]) -> None:
     """Names of WebSocket subprotocols."""
     for name in names:
-        if not _TOKEN.fullmatch(name):
+        if not is_token(name):
             raise ValueError(f'expected a subprotocol such as "v1.json", got {shown(name)}')

@@ -13,7 +13,7 @@ import attrs
 
 from checks.conversation import STEP_FACTS, Conversation, Handshake, Step
 from checks.http import USER_AGENT, Auth, Basic
-from checks.options import address, ca_file, headers, min_tls, server_name, subprotocols, websocket_url
+from checks.options import address, headers, min_tls, server_name, subprotocols, websocket_url
 from monitor.api import (
     TLS,
     Check,
@@ -24,6 +24,7 @@ from monitor.api import (
     OptionError,
     Probe,
     Verdict,
+    certificates_file,
     check_option,
     compile_all,
 )
@@ -54,7 +55,7 @@ class WebSocket(Check):
     subprotocols: tuple[str, ...] = check_option(default=(), doc="subprotocols to offer", validator=subprotocols)
     steps: tuple[Step, ...] = check_option(default=(), doc="what to send and what to wait for, in order")
     verify: bool = check_option(default=True, doc="verify the server's certificate")
-    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=ca_file)
+    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
     client_cert: Path | None = check_option(default=None, doc="client certificate, PEM", available=False)
     client_key: Path | None = check_option(default=None, doc="its key, PEM", available=False)
     server_name: str | None = check_option(default=None, doc="name for SNI and the certificate", validator=server_name)

@@ -3,6 +3,7 @@
 core        pure values and decisions; no trio, no I/O
 net, store  the seams to the network and to what is kept
 plugin, api what a check or sink sees; `api` is the public face
+validators  rules for options that many checks and sinks have
 plugins     finds installed checks and sinks
 probing     one probe: deadline and boundary around a check
 sinks       webhook, log

@@ -13,6 +13,7 @@ from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.quantities import ByteSize, Duration, Expression, seconds_text, shown
 from monitor.net import TLS, Stream
 from monitor.plugin import Check, Message, OptionError, Probe, Sink, check_option
+from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
 
 __all__ = [
     "TLS",
@@ -34,9 +35,15 @@ __all__ = [
     "Status",
     "Stream",
     "Verdict",
+    "certificates_file",
     "check_option",
     "compile_all",
     "describe",
+    "headers_without",
+    "is_host",
+    "is_token",
+    "one_line",
     "seconds_text",
     "shown",
+    "url_with",
 ]

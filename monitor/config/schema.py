@@ -30,6 +30,8 @@ def title(text: str) -> None:
         raise ValueError(f"expected printable characters, got {text!a}")
     if "/" in text:
         raise ValueError(f'expected a name without "/", got {shown(text)}')
+    if text in (".", ".."):  # a step of a path: no browser would ask for it
+        raise ValueError(f"expected a name other than . and .., got {shown(text)}")
     if text.startswith("group:"):
         raise ValueError(f'expected a name that does not begin with "group:", got {shown(text)}')
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from monitor.api import TLS, DeliveryError, Message, Sink, check_option, describe
+from monitor.api import TLS, DeliveryError, Message, Sink, certificates_file, check_option, describe
 from monitor.sinks import options
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Webhook(Sink):
     )
     headers: dict[str, str] = check_option(factory=dict, doc="headers to add", validator=options.headers)
     verify: bool = check_option(default=True, doc="verify the server's certificate")
-    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=options.ca_file)
+    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
 
     async def send(self, message: Message) -> None:
         """Deliver *message*: a 2xx is delivered, whatever happens to the rest of the answer."""
@@ -66,7 +66,7 @@ class Webhook(Sink):
             retry_after = _retry_after(answer.headers.get("retry-after", ""), message.now)
             raise DeliveryError(f"HTTP {answer.status_code}", status=answer.status_code, retry_after=retry_after)
 
-    def _headers(self, message: Message, url: httpx.URL) -> dict[str, str]:
+    def _headers(self, message: Message, url: httpx.URL) -> list[tuple[bytes, bytes]]:
         headers = {"User-Agent": _user_agent(), "Accept-Encoding": "identity"}
         if url.userinfo:
             credentials = f"{url.username}:{url.password}".encode()
@@ -80,7 +80,7 @@ class Webhook(Sink):
         }
         if self._secrets:
             headers["webhook-signature"] = " ".join(_signature(secret, message) for secret in self._secrets)
-        return headers
+        return [(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()]
 
     @property
     def _secrets(self) -> list[str]:

@@ -24,7 +24,7 @@ HERE = Path(__file__).relative_to(ROOT)
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core"}),
     frozenset({"net", "store"}),
-    frozenset({"plugin"}),
+    frozenset({"plugin", "validators"}),
     frozenset({"api"}),
     frozenset({"plugins", "probing", "sinks", "live"}),
     frozenset({"config"}),
