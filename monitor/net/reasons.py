@@ -103,7 +103,7 @@ def from_tls(exc: OSError | ValueError, host: str, phase: str | None = "tls") ->
         case ssl.SSLCertVerificationError():
             text = _CERTIFICATE.get(exc.verify_code, f"certificate refused: {exc.verify_message}")
             return probe_error(Code.TLS, f"{text} ({host})", phase)
-        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+        case _ if cut_off(exc) or isinstance(exc, ssl.SSLZeroReturnError):
             return probe_error(Code.TLS, "the server closed the connection during the handshake", phase)
         case ssl.SSLError():
             return probe_error(Code.TLS, f"TLS failed: {_openssl_text(exc)}", phase)
@@ -112,6 +112,13 @@ def from_tls(exc: OSError | ValueError, host: str, phase: str | None = "tls") ->
             return own_trouble(exc) or probe_error(Code.TLS, f"{text} during the handshake", phase)
         case _:
             return probe_error(Code.TLS, f"TLS cannot begin: {describe(exc)}", phase)
+
+
+def cut_off(exc: Exception) -> bool:
+    """Did the connection end without the goodbye of TLS? Python before 3.11.4 has no class of its own for that."""
+    if isinstance(exc, ssl.SSLEOFError):
+        return True
+    return isinstance(exc, ssl.SSLError) and exc.reason == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def _openssl_text(exc: ssl.SSLError) -> str:

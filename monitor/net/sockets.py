@@ -20,6 +20,7 @@ from monitor.core.model import Code, Reason
 from monitor.core.quantities import seconds_text
 from monitor.net.reasons import (
     CERTIFICATE_EXPIRED,
+    cut_off,
     from_connect,
     from_stream,
     from_tls,
@@ -100,11 +101,11 @@ class SocketStream:
                 await self._writable()
             except ssl.SSLZeroReturnError:
                 return b""
-            except ssl.SSLEOFError:
+            except OSError as exc:
+                if not cut_off(exc):
+                    self._fail(exc)
                 self.ragged = True
                 return b""
-            except OSError as exc:
-                self._fail(exc)
             else:
                 self._eager += 1
                 if self._eager >= _EAGER_READS:  # however fast the peer sends, deadlines and others have their turn
