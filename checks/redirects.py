@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _LONGEST_LOCATION = 8192
-# Metadata services of clouds that do not use a link-local address: Alibaba, Oracle, AWS on IPv6.
-_METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
+# Metadata services of clouds that do not use a link-local address: Alibaba, Oracle, Azure, AWS and Google on IPv6.
+_METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254"),
+    )
+)
+# Where the last 32 bits are an address of IPv4: IPv4-compatible, NAT64 (RFC 6052) and its local kin (RFC 8215).
+_ENDS_IN_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+_NAT64 = _ENDS_IN_IPV4[1]
+_ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
 def location_of(answer: httpx.Response) -> str | None:
@@ -88,8 +97,7 @@ class Redirects:
 
     def vet(self, ip: str) -> None:
         """Refuse an address a redirect may not lead to."""
-        parsed = _parsed(ip)
-        if parsed.is_link_local or parsed in _METADATA:
+        if any(each.is_link_local or each in _METADATA for each in _meanings(ip)):
             _refuse(Code.POLICY, f"redirect to the link-local or metadata address {ip}")
         if not self._from_private and not self._allow_private and _is_private(ip):
             _refuse(
@@ -128,14 +136,21 @@ def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     )
 
 
-def _parsed(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """*ip* as an address; one of IPv4 in the clothes of IPv6 as what it is."""
-    parsed = ipaddress.ip_address(ip)
-    return getattr(parsed, "ipv4_mapped", None) or parsed
+def _meanings(ip: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Every address that *ip* may lead to: itself, and one of IPv4 in the clothes of IPv6."""
+    parsed = ipaddress.ip_address(ip.partition("%")[0])
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return [parsed]
+    embedded = [parsed.ipv4_mapped, parsed.sixtofour, *(parsed.teredo or ())]
+    if any(parsed in network for network in _ENDS_IN_IPV4) or parsed.packed[8:12] in _ISATAP:
+        embedded.append(ipaddress.IPv4Address(parsed.packed[12:]))
+    # A translator's own prefix is no place: who is meant is the address inside.
+    own = [] if parsed.ipv4_mapped or parsed in _NAT64 else [parsed]
+    return [*own, *(each for each in embedded if each is not None)]
 
 
 def _is_private(ip: str) -> bool:
-    return not _parsed(ip).is_global
+    return not all(each.is_global for each in _meanings(ip))
 
 
 def _refuse(code: Code, message: str) -> NoReturn:
