@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock, Mask
     from monitor.net import Net
 
+TIMES = frozenset({"latency", "phases"})  # what a monitor that was held up measures wrongly
+
 
 async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask | None) -> Observation:
     """Probe *endpoint* once, within its timeout whatever its check or the server does.
@@ -40,7 +42,7 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
         expected=endpoint.expect.names,
         mentioned=endpoint.expect.names | endpoint.degraded.names,
     )
-    started_at, began = clock.wall(), clock.monotonic()
+    started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
     answer, bug, deadline_passed = await _contained(endpoint, probe)
     await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
     phase = probe.current_phase
@@ -51,6 +53,8 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
             duration = max(duration, float(endpoint.timeout))
         elif verdict.status in (Status.UP, Status.DEGRADED):
             verdict = _expected(endpoint, probe, verdict, duration)
+        if deadline_passed or (verdict.status in (Status.DOWN, Status.DEGRADED) and _timed(endpoint)):
+            verdict = _unless_held_up(endpoint, clock.stalled() - stalled, verdict, phase)
         return Observation(
             endpoint=endpoint.name,
             status=verdict.status,
@@ -133,6 +137,19 @@ def _too_late(endpoint: Endpoint, probe: Probe, phase: str | None) -> Verdict:
     during = f" (during {phase})" if phase else ""
     text = f"no answer within {seconds_text(endpoint.timeout)}{during}"
     return Verdict(Status.DOWN, Reason(Code.TIMEOUT, phase, text))
+
+
+def _timed(endpoint: Endpoint) -> bool:
+    """Can an expectation be false because of the time it took?"""
+    return not TIMES.isdisjoint(endpoint.expect.names | endpoint.degraded.names)
+
+
+def _unless_held_up(endpoint: Endpoint, stalled: float, verdict: Verdict, phase: str | None) -> Verdict:
+    """*verdict*, unless the monitor itself lost more than a tenth of the time there was: then it cannot tell."""
+    if stalled <= endpoint.timeout / 10:
+        return verdict
+    text = f"the monitor was held up for {seconds_text(stalled)} during the probe"
+    return Verdict.unknown(text, phase=phase)
 
 
 def _expected(endpoint: Endpoint, probe: Probe, verdict: Verdict, duration: float) -> Verdict:

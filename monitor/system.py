@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import trio
+
+NOTICEABLE = 0.1  # seconds; a loop that comes later than this was held up
 
 
 class SystemClock:
@@ -15,11 +24,62 @@ class SystemClock:
         import trio  # noqa: PLC0415 - commands that never run a loop must not pay for it
 
         self.monotonic = trio.current_time  # bound once: it is read six times a probe
+        self._held_up: HeldUp | None = None
 
     def wall(self) -> datetime:
         """Now, aware UTC, cut to whole milliseconds."""
         now = datetime.now(UTC)
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def stalled(self) -> float:
+        """Seconds since the first call that the process stood still or its own work held up the loop; never falls."""
+        if self._held_up is None:
+            import trio  # noqa: PLC0415 - as above
+
+            self._held_up = HeldUp(_time_with_sleep())
+            # Trio asks an instrument for its hooks by name; a base class would load trio for everybody.
+            trio.lowlevel.add_instrument(cast("trio.abc.Instrument", self._held_up))
+        return self._held_up.so_far()
+
+
+class HeldUp:
+    """A Trio instrument that adds up how long the loop did not come round: a task that blocks, SIGSTOP, a suspend.
+
+    A stop that ends before the loop meant to wake up anyway does not show, and has made nobody late.
+    """
+
+    def __init__(self, read: Callable[[], float]) -> None:
+        """Measure with the clock *read*, in seconds."""
+        self.seconds = 0.0
+        self._read = read
+        self._due = read()
+
+    def before_io_wait(self, timeout: float) -> None:
+        """The loop has done what there was to do, and sleeps for *timeout* seconds at most."""
+        self._due = self._noted() + timeout
+
+    def after_io_wait(self, _: float) -> None:
+        """Something came, or the time is over."""
+        self._due = self._noted()
+
+    def so_far(self) -> float:
+        """Seconds in all, the step under way included."""
+        self._noted()
+        return self.seconds
+
+    def _noted(self) -> float:
+        now = self._read()
+        if now - self._due > NOTICEABLE:
+            self.seconds += now - self._due
+            self._due = now
+        return now
+
+
+def _time_with_sleep() -> Callable[[], float]:
+    """A clock that goes on while the machine sleeps, where there is one."""
+    if (number := getattr(time, "CLOCK_BOOTTIME", None)) is not None:
+        return lambda: time.clock_gettime(number)
+    return time.monotonic
 
 
 class SystemRand:

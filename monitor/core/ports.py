@@ -17,6 +17,9 @@ class Clock(Protocol):
     def wall(self) -> datetime:
         """Now, aware UTC, cut to whole milliseconds: for records. May jump either way."""
 
+    def stalled(self) -> float:
+        """Seconds since the first call that the process stood still or its own work held up the loop; never falls."""
+
 
 class Rand(Protocol):
     """Chance."""

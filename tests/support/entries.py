@@ -36,6 +36,9 @@ class StandingClock:
     def monotonic(self) -> float:
         return 0.0
 
+    def stalled(self) -> float:
+        return 0.0
+
     def wall(self) -> datetime:
         return self.now
 

@@ -18,6 +18,9 @@ class TrioClock:
     def monotonic(self) -> float:
         return trio.current_time()
 
+    def stalled(self) -> float:
+        return 0.0
+
     def wall(self) -> datetime:
         now = EPOCH + timedelta(seconds=trio.current_time()) + self.skew
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
