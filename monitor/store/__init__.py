@@ -70,6 +70,9 @@ class Store(Protocol):
     ) -> Sequence[Transition]:
         """Transitions in order of id, those with a larger id than *after*; *endpoints* None: of all."""
 
+    async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
+        """The last transitions of *endpoint*, newest first, at most *limit*."""
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*.
 

@@ -35,6 +35,10 @@ _TRANSITIONS_OF = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
     FROM transitions WHERE id > ? AND endpoint IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 """
+_LATEST = """
+    SELECT id, endpoint, before, after, at, reason, incident, outcome
+    FROM transitions WHERE endpoint = ? ORDER BY id DESC LIMIT ?
+"""
 # CROSS JOIN: first the deliveries, in the order of their index, then the alert of each.
 _DUE = """
     SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at,
@@ -74,6 +78,11 @@ def transitions(
     else:
         found = db.execute(_TRANSITIONS_OF, (start, json.dumps(list(endpoints)), most))
     return [rows.transition_from_row(row) for row in found]
+
+
+def latest(db: sqlite3.Connection, *, endpoint: str, limit: int) -> list[Transition]:
+    """Those of *endpoint*, newest first; at most *limit*."""
+    return [rows.transition_from_row(row) for row in db.execute(_LATEST, (endpoint, max(0, limit)))]
 
 
 def due(db: sqlite3.Connection, now: datetime, *, room: Mapping[str, int], busy: Collection[int]) -> list[Delivery]:

@@ -144,6 +144,10 @@ class SqliteStore:
         """Transitions in order of id, those with a larger id than *after*; *endpoints* None: of all."""
         return await self._run(partial(readers.transitions, endpoints=endpoints, after=after, limit=limit))
 
+    async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
+        """The last transitions of *endpoint*, newest first, at most *limit*."""
+        return await self._run(partial(readers.latest, endpoint=endpoint, limit=limit))
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane, unless its id is in *busy*; *room* for each sink."""
         return await self._run(partial(readers.due, now=now, room=dict(room), busy=frozenset(busy)))

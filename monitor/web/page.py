@@ -5,7 +5,6 @@ A visitor's page is built from what visitors may see; the templates leave out wh
 
 from __future__ import annotations
 
-from collections import deque
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -26,14 +25,13 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from monitor.core.model import Endpoint, Incident, State, Transition
+    from monitor.core.model import Endpoint, Incident, State
     from monitor.store import Record
     from monitor.web import Face
     from monitor.web.access import Caller
 
 MOST_INCIDENTS = 5  # shown at the top of the overview
 MOST_TRANSITIONS = 20  # shown on an endpoint's page
-_AT_ONCE = 1000
 
 
 @attrs.frozen(kw_only=True)
@@ -96,8 +94,9 @@ class Pages:
         if found is None:
             return missing(request.scope["path"])
         endpoint, record = found
+        last = record.last if caller.reads else None
         try:
-            transitions = await self._latest_transitions(endpoint.name)
+            transitions = await self._face.store.latest(endpoint.name, limit=MOST_TRANSITIONS)
         except StoreError:
             transitions = None  # the page must live when the database does not
         return self._page(
@@ -106,8 +105,8 @@ class Pages:
             root="../",
             row=_row(endpoint, record, caller),
             endpoint=endpoint if caller.reads else None,
-            last=record.last if caller.reads else None,
-            facts=[] if record.last is None else [(name, _fact(value)) for name, value in record.last.facts.items()],
+            last=last,
+            facts=[] if last is None else [(name, _fact(value)) for name, value in last.facts.items()],
             transitions=transitions,
         )
 
@@ -115,17 +114,6 @@ class Pages:
         now = self._face.clock.wall()
         page = self._templates.get_template(template).render(live=caller.reads, now=now, **values)
         return HTMLResponse(page)
-
-    async def _latest_transitions(self, name: str) -> Sequence[Transition]:
-        """The latest first. The store reads forwards only, so what is older goes by."""
-        latest: deque[Transition] = deque(maxlen=MOST_TRANSITIONS)
-        after = 0
-        while found := await self._face.store.transitions(endpoints={name}, after=after, limit=_AT_ONCE):
-            latest.extend(found)
-            after = found[-1].id
-            if len(found) < _AT_ONCE:
-                break
-        return tuple(reversed(latest))
 
 
 def _row(endpoint: Endpoint, record: Record, caller: Caller) -> Row:

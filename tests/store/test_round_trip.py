@@ -153,6 +153,11 @@ async def test_transitions_are_paged_and_filtered(tmp_path: Path) -> None:
         assert await found(after=-5) == everything
         assert await found(after=10**30) == []
 
+        for name, mine in ids.items():
+            assert [each.id for each in await store.latest(name, limit=5)] == mine[:-6:-1]
+        assert await store.latest("nobody", limit=5) == []
+        assert await store.latest("shop", limit=-1) == []
+
 
 async def test_an_alert_is_kept_byte_for_byte(tmp_path: Path) -> None:
     down = went_down("shop", "a-1", sinks=("ops", "log"))

@@ -69,6 +69,10 @@ class MemoryStore:
         wanted = (each for each in self._transitions if endpoints is None or each.endpoint in endpoints)
         return [each for each in wanted if each.id > (after or 0)][:limit]
 
+    async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
+        await self._access()
+        return [each for each in reversed(self._transitions) if each.endpoint == endpoint][:limit]
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         await self._access()
         heads = sorted(self._heads(busy), key=lambda row: (row.not_before, row.delivery.id))
