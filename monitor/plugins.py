@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from monitor.core.errors import PluginError, describe
+from monitor.core.facts import hold_names
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
 from monitor.plugin import Check, Sink
@@ -112,6 +113,11 @@ def _hold_contract(cls: type, base: type) -> None:
         raise PluginError(f"{cls.__name__} does not derive from monitor.api.{base.__name__}")
     if not attrs.has(cls):
         raise PluginError(f"{cls.__name__} is no attrs class: put @attrs.frozen(kw_only=True) above it")
+    if issubclass(cls, Check) and cls.facts is not None:
+        try:
+            hold_names(cls.facts)
+        except ValueError as exc:
+            raise PluginError(f"{cls.__name__}.facts: {exc}") from exc
 
 
 def _shadow() -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
     from monitor.core.ports import Mask
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Words of CEL, those it keeps for itself, and what every observation has.
+_TAKEN = frozenset(
+    {
+        *("as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop"),
+        *("namespace", "null", "package", "return", "true", "var", "void", "while", "latency", "phases"),
+    }
+)
 _LONGEST_TEXT = 500
 _LONGEST_KEY = 100
 _MOST_ITEMS = 50
@@ -33,6 +42,17 @@ class Fact:
     sample: Any
     doc: str
     keep: bool = True
+
+
+def hold_names(facts: Mapping[str, Fact]) -> None:
+    """Raise ValueError, one sentence, for the first of *facts* that no expression could mention."""
+    for name, fact in facts.items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ValueError(f"the fact {name!r} has a name that no expression can mention: use letters, digits and _")
+        if name in _TAKEN:
+            raise ValueError(f"the fact {name!r} has a name that is taken in expressions")
+        if not isinstance(fact, Fact):
+            raise ValueError(f"the fact {name!r} is no Fact(sample, doc)")  # noqa: TRY004 - one kind of error for all
 
 
 def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact], mask: Mask | None = None) -> dict[str, Any]:
@@ -57,8 +77,12 @@ class _Keeper:
 
     def bounded(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
         self.left -= 8
-        if type(value) is str:  # most are; a match tries its cases one after another
+        # What most facts are, first: a match tries its cases one after another, and every probe comes through here.
+        kind = type(value)
+        if kind is str:
             return self._text(value, _LONGEST_TEXT)
+        if kind is int and -(2**63) < value < 2**63:
+            return value
         match value:
             case None | bool():
                 return value
@@ -89,12 +113,14 @@ class _Keeper:
         return self._text(key if type(key) is str else f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY)
 
     def _text(self, text: str, longest: int) -> str:
+        size = len(text)
+        if self._mask is None and size <= longest and text.isascii():
+            self.left -= size
+            return text
         if self._mask is not None:
             text = self._mask(text)  # before it is cut: half a secret is not recognised
-        size = len(text)
+            size = len(text)
         if size > longest:
             text, size = text[:longest] + "…", longest
         self.left -= size
-        if text.isascii():
-            return text
         return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate fits into no database

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from monitor.api import Check, Message, Probe, Sink, Verdict, check_option
+from monitor.api import Check, Fact, Message, Probe, Sink, Verdict, check_option
 
 if TYPE_CHECKING:
     from datetime import datetime  # noqa: TC004 - the mistake that `Hidden` is to show
@@ -58,6 +58,21 @@ class Paper(Sink):
 
     async def send(self, message: Message) -> None:
         pass
+
+
+@attrs.frozen(kw_only=True)
+class Dashed(Check):
+    facts: ClassVar = {"queue-depth": Fact(0, "how many wait")}
+
+
+@attrs.frozen(kw_only=True)
+class Reserved(Check):
+    facts: ClassVar = {"latency": Fact(0.1, "of the queue")}
+
+
+@attrs.frozen(kw_only=True)
+class Bare(Check):
+    facts: ClassVar = {"depth": 0}
 
 
 def _even(_: object, attribute: attrs.Attribute[int], value: int) -> None:
