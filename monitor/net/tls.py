@@ -82,10 +82,23 @@ def note_certificate(connection: ssl.SSLSocket, trace: Trace) -> None:
     """Note as facts what the handshake agreed on and what the server's certificate says."""
     version = connection.version() or ""
     trace.facts["tls_version"] = _VERSIONS.get(version, version)
-    expires, issuer = _verified(connection.getpeercert()) or _unverified(connection.getpeercert(True))
+    der = connection.getpeercert(True)
+    if der is None:
+        return
+    # Reading a certificate costs a tenth of a probe, and a server shows the same one for months.
+    said = _read.get(der)
+    if said is None:
+        if len(_read) >= _MOST_READ:
+            _read.clear()
+        said = _read[der] = _verified(connection.getpeercert()) or _unverified(der)
+    expires, issuer = said
     if expires is not None:
         trace.facts["cert_expires_in"] = expires - trace.now()
         trace.facts["cert_issuer"] = issuer
+
+
+_read: dict[bytes, tuple[datetime | None, str]] = {}  # what certificates say, by their bytes
+_MOST_READ = 4096
 
 
 def _verified(certificate: dict[str, Any] | None) -> tuple[datetime, str] | None:
@@ -97,10 +110,8 @@ def _verified(certificate: dict[str, Any] | None) -> tuple[datetime, str] | None
     return expires, names.get("commonName") or names.get("organizationName") or ""
 
 
-def _unverified(der: bytes | None) -> tuple[datetime | None, str]:
+def _unverified(der: bytes) -> tuple[datetime | None, str]:
     """Expiry and issuer of any certificate; (None, "") for one that makes no sense."""
-    if der is None:
-        return None, ""
     from cryptography import x509  # noqa: PLC0415 - a big library, for those who turn verification off
     from cryptography.x509.oid import NameOID  # noqa: PLC0415
 
