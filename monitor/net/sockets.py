@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 _HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
-_EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
+_EAGER_READS = 8  # small reads that found data waiting before other tasks get their turn; a full one counts for all
 # The C class alone: Python's own on top of it costs a tenth of a probe.
 Connection = socket.SocketType
 # Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
@@ -107,10 +107,11 @@ class SocketStream:
                 self.ragged = True
                 return b""
             else:
-                self._eager += 1
-                if self._eager >= _EAGER_READS:  # however fast the peer sends, deadlines and others have their turn
+                most = max_bytes or CHUNK
+                self._eager += max(len(data), most // _EAGER_READS)
+                if self._eager >= most:
                     self._eager = 0
-                    await trio.lowlevel.checkpoint()
+                    await _take_turn()
                 return data
 
     async def _readable(self) -> None:
@@ -139,7 +140,7 @@ class SocketStream:
         plain = socket.socket(fileno=self._socket.detach())
         plain.setblocking(False)
         secured = context.wrap_socket(
-            plain, server_hostname=host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            plain, server_hostname=host.encode("ascii"), do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
         self._socket = secured
         while True:
@@ -162,6 +163,23 @@ class SocketStream:
     async def aclose(self) -> None:
         """Close, and let others have their turn."""
         self.close()
+        await trio.lowlevel.checkpoint()
+
+
+_turns: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of floods")
+
+
+async def _take_turn() -> None:
+    """Wait until it is this flood's turn: however many there are, the loop comes round in the time that one takes.
+
+    What was read is worked on after this, so the lock is handed on one round of the loop after it was taken.
+    """
+    try:
+        turns = _turns.get()
+    except LookupError:
+        turns = trio.Lock()
+        _turns.set(turns)
+    async with turns:
         await trio.lowlevel.checkpoint()
 
 
