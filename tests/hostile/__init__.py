@@ -1,0 +1,1 @@
+"""Hostile servers: a table of behaviours, run all at once beside healthy endpoints; `make hostile` prints what came."""
