@@ -2,12 +2,13 @@
 # PYTHON=/path/to/python chooses the interpreter (3.11 or newer), ARGS="…" is passed on to what is run.
 
 VENV := .venv
+BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint bench lock clean
+.PHONY: run demo test lint bench bench-scale soak lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -25,8 +26,14 @@ lint: $(VENV)/.tests  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.tests  ## start-up figures, beside those of peers
-	$(BIN)/python benchmarks/startup.py $(ARGS)
+bench: $(BENCH_VENV)/.benches  ## what it costs, beside its peers; some ten minutes. Linux, nginx; writes benchmarks/RESULTS.md
+	$(BENCH_VENV)/bin/python -m benchmarks.run $(ARGS)
+
+bench-scale: $(BENCH_VENV)/.benches  ## ten minutes at 1,000 probes a second, 50,000 and 100,000 endpoints
+	$(BENCH_VENV)/bin/python -m benchmarks.run scale $(ARGS)
+
+soak: $(BENCH_VENV)/.benches  ## 200,000 probes, good and hostile mixed: nothing grows
+	$(BENCH_VENV)/bin/python -m benchmarks.run soak $(ARGS)
 
 lock:  ## pin again after a change of dependencies; ARGS=--upgrade takes newer ones (needs uv)
 	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \
@@ -37,7 +44,7 @@ lock:  ## pin again after a change of dependencies; ARGS=--upgrade takes newer o
 		$(COMPILE) --group bench --constraint requirements.lock --output-file requirements-bench.lock
 
 clean:  ## remove whatever was built; not the data
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What it takes to run, and to test: installed from the locks, then the project itself, which brings nothing along.
@@ -47,4 +54,8 @@ $(VENV)/.runs: requirements.lock pyproject.toml .ci/venv
 
 $(VENV)/.tests: requirements-dev.lock $(VENV)/.runs
 	@PYTHON="$(PYTHON)" sh .ci/venv $(VENV) requirements-dev.lock
+	@touch $@
+
+$(BENCH_VENV)/.benches: requirements-bench.lock pyproject.toml .ci/venv
+	@PYTHON="$(PYTHON)" sh .ci/venv $(BENCH_VENV) requirements-bench.lock
 	@touch $@

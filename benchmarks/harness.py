@@ -51,17 +51,17 @@ class BadAnswer(Exception):  # noqa: N818 - what happened, not an error's name
     """A prober did not get what it should have: its figure would mean nothing."""
 
 
+_ALL = frozenset(os.sched_getaffinity(0))
+
+
 def prober_core() -> int:
     """The core for whoever is measured: the last this process may use."""
-    return max(os.sched_getaffinity(0) | _ALL)
+    return max(_ALL)
 
 
 def server_core() -> int:
     """The core for whoever answers: the first."""
     return min(_ALL)
-
-
-_ALL = frozenset(os.sched_getaffinity(0))
 
 
 @contextlib.contextmanager
@@ -94,14 +94,19 @@ def program(module: str, *args: object) -> list[str]:
     return [sys.executable, "-m", f"benchmarks.{module}", *map(str, args)]
 
 
-def sample(command: Sequence[str]) -> Sample:
-    """Run a prober on its core and read its line. Raises BadAnswer unless every probe was good."""
+def said(command: Sequence[str]) -> dict[str, Any]:
+    """Run a program on the prober's core; the JSON that it printed. Raises BadAnswer."""
     with pinned(prober_core()):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BadAnswer(f"{' '.join(command[:4])} left with {done.returncode}: {done.stderr.strip()[-500:]}")
-    said: dict[str, Any] = json.loads(done.stdout)
-    taken = Sample(said["count"], said["good"], said["cpu"])
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def sample(command: Sequence[str]) -> Sample:
+    """Run a prober. Raises BadAnswer unless every probe was good."""
+    taken = Sample(**said(command))
     if taken.good != taken.count:
         raise BadAnswer(f"{' '.join(command[:4])}: {taken.count - taken.good} of {taken.count} probes went wrong")
     return taken

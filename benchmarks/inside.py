@@ -1,7 +1,7 @@
-"""A daemon as `monitor run` has it, in a process that looks at its checkers: CONFIG WARM_UP SECONDS.
+"""A daemon as `monitor run` has it, in a process that looks at its checkers: CONFIG WARM_UP SECONDS [profile].
 
 Every checker keeps how late its latest probe began and how many ticks it missed; they are read once per interval,
-so every probe is seen once.
+so every probe is seen once. With `profile` as a fourth argument it tells instead where the CPU time went (`layers`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
+from benchmarks.layers import Profile, Sampler, Spent
 from monitor.config.load import load
 from monitor.daemon import Daemon
 from monitor.limits import raise_descriptor_limit
@@ -96,6 +98,21 @@ async def watched(config: Config, began: float, warm_up: float, seconds: float) 
     }
 
 
+async def profiled(config: Config, warm_up: float, seconds: float) -> dict[str, Any]:
+    """Run the daemon of *config* and say where its CPU time goes, per probe."""
+    daemon = Daemon(config)
+    watch = Watch(daemon, float(config.enabled[0].interval))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(daemon.serve)
+        await trio.sleep(warm_up)
+        before = Spent.so_far()
+        with Sampler() as sampler:
+            await watch.run(seconds)
+        spent = Spent.so_far().since(before)
+        daemon.stop()
+    return attrs.asdict(Profile.of(sampler, spent, len(watch.lags) - watch.missed))
+
+
 def main() -> None:
     """Read the config, run, report."""
     path, warm_up, seconds = Path(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
@@ -103,7 +120,10 @@ def main() -> None:
     logging.basicConfig(level=logging.ERROR)
     raise_descriptor_limit()
     config = load(path, environ=os.environ)
-    print(json.dumps(trio.run(watched, config, began, warm_up, seconds)))
+    if sys.argv[4:] == ["profile"]:
+        print(json.dumps(trio.run(profiled, config, warm_up, seconds)))
+    else:
+        print(json.dumps(trio.run(watched, config, began, warm_up, seconds)))
 
 
 if __name__ == "__main__":

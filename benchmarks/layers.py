@@ -8,9 +8,9 @@ told beside it, from the process's own accounts.
 from __future__ import annotations
 
 import collections
+import json
 import resource
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,36 @@ class Profile:
     layers: dict[str, float]
     functions: dict[str, float]
 
+    @classmethod
+    def of(cls, sampler: Sampler, spent: Spent, count: int) -> Profile:
+        """The profile of *count* probes that *sampler* saw and that took *spent*."""
+        total = spent.total * 1000 / count
+        one = total / sampler.layers.total()
+        return cls(
+            total=total,
+            kernel=spent.kernel * 1000 / count,
+            layers={name: seen * one for name, seen in sampler.layers.most_common()},
+            functions={name: seen * one for name, seen in sampler.functions.most_common(40)},
+        )
+
+
+@attrs.frozen
+class Spent:
+    """CPU seconds of this process, in all and in the kernel."""
+
+    total: float
+    kernel: float
+
+    @classmethod
+    def so_far(cls) -> Spent:
+        """Until now."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return cls(usage.ru_utime + usage.ru_stime, usage.ru_stime)
+
+    def since(self, before: Spent) -> Spent:
+        """What came to it after *before*."""
+        return Spent(self.total - before.total, self.kernel - before.kernel)
+
 
 def profiled(task: Task) -> Profile:
     """Probe as *task* says, and tell where the time went."""
@@ -96,7 +126,6 @@ def profiled(task: Task) -> Profile:
 
     async def probe_many(count: int) -> None:
         net, clock, tickets = SocketNet(), SystemClock(), iter(range(count))
-        await probe_once(endpoint, net=net, clock=clock, mask=config.masker)
 
         async def worker() -> None:
             for _ in tickets:
@@ -107,24 +136,19 @@ def profiled(task: Task) -> Profile:
                 nursery.start_soon(worker)
 
     trio.run(probe_many, warm_up(task.count))
-    before = resource.getrusage(resource.RUSAGE_SELF)
+    before = Spent.so_far()
     with Sampler() as sampler:
         trio.run(probe_many, task.count)
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    kernel = (after.ru_stime - before.ru_stime) * 1000 / task.count
-    total = (after.ru_utime - before.ru_utime) * 1000 / task.count + kernel
-    one = total / sampler.layers.total()
-    return Profile(
-        total=total,
-        kernel=kernel,
-        layers={name: count * one for name, count in sampler.layers.most_common()},
-        functions={name: count * one for name, count in sampler.functions.most_common(40)},
-    )
+    return Profile.of(sampler, Spent.so_far().since(before), task.count)
 
 
 def main() -> None:
-    """Profile and print; `--json` for the harness."""
-    found = profiled(arguments(__doc__))
+    """Profile and print."""
+    task = arguments(__doc__)
+    found = profiled(task)
+    if task.json:
+        print(json.dumps(attrs.asdict(found)))
+        return
     print(f"{found.total:.3f} ms per probe, {found.kernel:.3f} of it in the kernel")
     for heading, rows in (("layer", found.layers), ("function", found.functions)):
         print(f"\n{'ms':>6} {'share':>6}  {heading}")
@@ -133,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

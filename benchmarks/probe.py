@@ -55,7 +55,13 @@ def _limit(scheme: str, servers: Servers, limit: Path | None, count: int) -> Row
     def run() -> Sample:
         return sample([str(limit), str(port), str(count), str(CONCURRENCY), *ca_file])
 
-    return Row("the limit (C)", run, None if limit else "needs cc and libssl-dev")
+    return Row("the limit (C)", run, None if limit else "needs gcc and libssl-dev")
+
+
+def aiohttp(servers: Servers, *, count: int, rate: float = 0.0) -> Row:
+    """Give aiohttp's plain GET, back to back or *rate* times a second."""
+    command = program("peers.aiohttp_get", *_arguments("http", servers, count), "--rate", rate)
+    return Row("aiohttp", lambda: sample(command))
 
 
 def _blackbox(scheme: str, servers: Servers, count: int) -> Row:
@@ -68,6 +74,16 @@ def _check_http(scheme: str, servers: Servers, count: int) -> Row:
     command = program("peers.check_http", *_arguments(scheme, servers, count))
     missing = None if Path(check_http.PROGRAM).exists() else "needs monitoring-plugins-basic"
     return Row("check_http", lambda: sample(command), missing)
+
+
+def to_install() -> list[str]:
+    """What is not installed, and how it would be."""
+    wanted = {
+        "gcc libssl-dev": shutil.which("cc") is not None and Path("/usr/include/openssl/ssl.h").exists(),
+        "prometheus-blackbox-exporter": shutil.which(blackbox.PROGRAM) is not None,
+        "monitoring-plugins-basic": Path(check_http.PROGRAM).exists(),
+    }
+    return [f"skipped without it: apt-get install {name}" for name, is_there in wanted.items() if not is_there]
 
 
 def build_limit(directory: Path) -> Path | None:

@@ -56,6 +56,8 @@ class Servers:
     http: int
     https: int
     websocket: int
+    hostile: int
+    no_tls: int
 
     @property
     def urls(self) -> dict[str, str]:
@@ -72,7 +74,7 @@ def servers(directory: Path) -> Iterator[Servers]:
     authority.issue_cert("127.0.0.1", "localhost").private_key_and_cert_chain_pem.write_to_path(
         str(directory / "server.pem")
     )
-    found = Servers(directory / "ca.pem", free_port(), free_port(), free_port())
+    found = Servers(directory / "ca.pem", *(free_port() for _ in range(5)))
     config = directory / "nginx.conf"
     config.write_text(
         _NGINX_CONFIG.format(directory=directory, http=found.http, https=found.https, answer=ANSWER.decode())
@@ -81,6 +83,8 @@ def servers(directory: Path) -> Iterator[Servers]:
         nginx = [NGINX or "nginx", "-p", str(directory), "-c", str(config)]
         running.enter_context(_running(nginx, found.http, found.https))
         running.enter_context(_running(program("websocket_server", found.websocket), found.websocket))
+        misbehaving = program("hostile_server", found.hostile, found.no_tls)
+        running.enter_context(_running(misbehaving, found.hostile, found.no_tls))
         yield found
 
 

@@ -1,6 +1,6 @@
 """What it costs to start: CPU time of one-shot commands, beside Python itself and httpx.
 
-    python benchmarks/startup.py [--rounds N] [--json FILE] [--importtime]
+    python -m benchmarks.startup [--rounds N] [--importtime]
 
 CPU time is user + system time of the child process, the median over rounds that alternate between all commands, so
 that a machine that slows down slows all of them. `--importtime` shows what the imports of a check cost most.
@@ -9,7 +9,6 @@ that a machine that slows down slows all of them. `--importtime` shows what the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import socket
 import ssl
@@ -113,32 +112,40 @@ def slowest_imports(command: list[str], directory: Path) -> str:
     return "\n".join(f"{own:>8} µs  {name}" for own, name in spent[:25])
 
 
-def main() -> None:
-    """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--rounds", type=int, default=7)
-    options.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
-    options.add_argument("--importtime", action="store_true", help="show what the imports of a check cost")
-    given = options.parse_args()
+def measure(rounds: int) -> dict[str, float]:
+    """The median CPU seconds of each command."""
+    with prepared() as (commands, directory):
+        return measured(commands, rounds, directory)
+
+
+@contextmanager
+def prepared() -> Iterator[tuple[dict[str, list[str]], Path]]:
+    """Give the commands and the directory to run them in, while the server that one of them asks is there."""
     python, monitor = sys.executable, [sys.executable, "-m", "monitor"]
     with tempfile.TemporaryDirectory() as name, tls_server(Path(name)) as url:
         directory = Path(name)
         (directory / "config.toml").write_text(CONFIG.format(url=url))
-        check = [*monitor, "check", url]
-        if given.importtime:
-            print(slowest_imports(check, directory))
-            return
         commands = {
             "python -c pass": [python, "-c", "pass"],
             "python -c 'import httpx'": [python, "-c", "import httpx"],
             "monitor --help": [*monitor, "--help"],
             "monitor validate": [*monitor, "validate"],
-            "monitor check https://…": check,
+            "monitor check https://…": [*monitor, "check", url],
         }
-        medians = measured(commands, given.rounds, directory)
-    print(table(medians, "python -c pass"))
-    if given.json:
-        given.json.write_text(json.dumps({"cpu_seconds": medians, "rounds": given.rounds}, indent=2) + "\n")
+        yield commands, directory
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--importtime", action="store_true", help="show what the imports of a check cost")
+    given = options.parse_args()
+    if given.importtime:
+        with prepared() as (commands, directory):
+            print(slowest_imports(commands["monitor check https://…"], directory))
+    else:
+        print(table(measure(given.rounds), "python -c pass"))
 
 
 if __name__ == "__main__":

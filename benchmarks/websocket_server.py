@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 
 async def listen(connection: ServerConnection) -> None:
-    """Read until the visitor leaves."""
-    async for _ in connection:
-        pass
+    """Read until the visitor leaves, politely or not."""
+    with contextlib.suppress(ConnectionClosed):
+        async for _ in connection:
+            pass
 
 
 async def main(port: int) -> None:

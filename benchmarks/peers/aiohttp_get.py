@@ -20,7 +20,7 @@ async def main(task: Task) -> None:
             async with session.get(task.url) as answer:
                 return answer.status == 200 and await answer.read() == ANSWER
 
-        await measured(task, probe, on_asyncio)
+        await measured(task, probe, on_asyncio())
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import argparse
 import itertools
 import json
 import resource
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Awaitable, Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+import attrs
+
+Worker = Callable[[], Awaitable[None]]
 
 ANSWER = b"twenty bytes of text"
 """The body that nginx answers with; every prober looks at it."""
@@ -26,7 +28,9 @@ class Task(argparse.Namespace):
     ca_file: str
     count: int
     concurrency: int
+    rate: float
     loop: str
+    json: bool
 
 
 def arguments(description: str | None) -> Task:
@@ -36,6 +40,8 @@ def arguments(description: str | None) -> Task:
     parser.add_argument("--ca-file", required=True, help="the authority that the TLS server's certificate is from")
     parser.add_argument("--count", type=int, default=1000, help="probes that are measured")
     parser.add_argument("--concurrency", type=int, default=20, help="probes under way at once")
+    parser.add_argument("--rate", type=float, default=0.0, help="begin so many a second; default: as many as can be")
+    parser.add_argument("--json", action="store_true", help="for `layers`: print JSON")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="for those on asyncio")
     return parser.parse_args(namespace=Task())
 
@@ -56,47 +62,55 @@ def report(*, count: int, good: int, cpu: float) -> None:
     print(json.dumps({"count": count, "good": good, "cpu": cpu}))
 
 
-async def measured(
-    task: Task,
-    probe: Callable[[], Awaitable[bool]],
-    together: Callable[[list[Callable[[], Awaitable[None]]]], Awaitable[None]],
-) -> None:
-    """Probe as *task* says and report; *together* runs workers at the same time on the loop in use."""
-    await _probe_many(warm_up(task.count), task.concurrency, probe, together)
+@attrs.frozen
+class Loop:
+    """What a prober needs of its event loop: run workers together, and sleep for some seconds."""
+
+    together: Callable[[list[Worker]], Awaitable[None]]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+async def measured(task: Task, probe: Callable[[], Awaitable[bool]], loop: Loop) -> None:
+    """Probe as *task* says, and report."""
+    await _probe_many(task, warm_up(task.count), probe, loop)
     before = cpu_seconds()
-    good = await _probe_many(task.count, task.concurrency, probe, together)
+    good = await _probe_many(task, task.count, probe, loop)
     report(count=task.count, good=good, cpu=cpu_seconds() - before)
 
 
-async def _probe_many(
-    count: int,
-    concurrency: int,
-    probe: Callable[[], Awaitable[bool]],
-    together: Callable[[list[Callable[[], Awaitable[None]]]], Awaitable[None]],
-) -> int:
-    tickets: Iterator[int] = iter(range(count))
+async def _probe_many(task: Task, count: int, probe: Callable[[], Awaitable[bool]], loop: Loop) -> int:
+    tickets = iter(range(count))
     good = itertools.count()
+    begin = time.monotonic()
 
     async def worker() -> None:
-        for _ in tickets:
+        for number in tickets:
+            if task.rate:
+                await loop.sleep(max(0.0, begin + number / task.rate - time.monotonic()))
             if await probe():
                 next(good)
 
-    await together([worker] * concurrency)
+    await loop.together([worker] * task.concurrency)
     return next(good)
 
 
-async def on_asyncio(workers: list[Callable[[], Awaitable[None]]]) -> None:
-    """Run *workers* together on asyncio."""
+def on_asyncio() -> Loop:
+    """Give asyncio, or uvloop where that runs."""
     import asyncio  # noqa: PLC0415 - each prober loads its own loop and no other
 
-    await asyncio.gather(*(worker() for worker in workers))
+    async def together(workers: list[Worker]) -> None:
+        await asyncio.gather(*(worker() for worker in workers))
+
+    return Loop(together, asyncio.sleep)
 
 
-async def on_trio(workers: list[Callable[[], Awaitable[None]]]) -> None:
-    """Run *workers* together on Trio."""
+def on_trio() -> Loop:
+    """Give Trio."""
     import trio  # noqa: PLC0415
 
-    async with trio.open_nursery() as nursery:
-        for worker in workers:
-            nursery.start_soon(worker)
+    async def together(workers: list[Worker]) -> None:
+        async with trio.open_nursery() as nursery:
+            for worker in workers:
+                nursery.start_soon(worker)
+
+    return Loop(together, trio.sleep)

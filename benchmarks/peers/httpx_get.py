@@ -20,7 +20,7 @@ async def main(task: Task) -> None:
             answer = await client.get(task.url)
             return answer.status_code == 200 and answer.content == ANSWER
 
-        await measured(task, probe, on_trio)
+        await measured(task, probe, on_trio())
 
 
 if __name__ == "__main__":

@@ -62,8 +62,7 @@ async def main(task: Task) -> None:
     async def probe() -> bool:
         return is_good(await probe_once(endpoint, net=net, clock=clock, mask=config.masker), scheme)
 
-    await probe()
-    await measured(task, probe, on_trio)
+    await measured(task, probe, on_trio())
 
 
 if __name__ == "__main__":

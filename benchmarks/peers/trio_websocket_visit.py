@@ -16,7 +16,7 @@ async def main(task: Task) -> None:
             await connection.ping(b"it")
         return connection.closed is not None and connection.closed.code == 1000
 
-    await measured(task, probe, on_trio)
+    await measured(task, probe, on_trio())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ async def main(task: Task) -> None:
             await (await connection.ping(b"it"))
         return connection.close_code == 1000
 
-    await measured(task, probe, on_asyncio)
+    await measured(task, probe, on_asyncio())
 
 
 if __name__ == "__main__":
