@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import signal
 import socket
 import sqlite3
@@ -12,41 +11,12 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-import trio
-from support.cli import killed, monitor, start
+from support.cli import monitor, rest, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 QUIET = '[monitor]\nlisten = "127.0.0.1:0"\n'
-
-
-@contextlib.asynccontextmanager
-async def running(*args: str, cwd: Path) -> AsyncIterator[tuple[trio.Process, str]]:
-    """A daemon that said it is ready, and its URL; whatever happens it is gone afterwards."""
-    with trio.fail_after(60):
-        process = await start("run", *args, cwd=cwd)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            line = b""
-            while not line.endswith(b"\n"):
-                more = await process.stdout.receive_some()
-                assert more, (await _rest(process.stderr)).decode()
-                line += more
-            match = re.fullmatch(rb"ready: (http://\S+)\n", line)
-            assert match, line
-            yield process, match[1].decode()
-        finally:
-            await killed(process)
-
-
-async def _rest(stream: trio.abc.ReceiveStream) -> bytes:
-    rest = b""
-    async for chunk in stream:
-        rest += chunk
-    return rest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -57,7 +27,7 @@ async def test_ready_then_served_then_stopped_by_a_signal(number: signal.Signals
             assert (await client.get(f"{url}/healthz")).status_code == 200
         process.send_signal(number)
         assert process.stdout is not None
-        assert await _rest(process.stdout) == b""
+        assert await rest(process.stdout) == b""
         assert await process.wait() == 0
     assert (tmp_path / "data" / "monitor.db").is_file()
 
@@ -77,7 +47,7 @@ async def test_logs_go_to_stderr_as_lines_of_json_where_asked(tmp_path: Path) ->
     async with running("--log-format", "json", cwd=tmp_path) as (process, _):
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
-        logged = await _rest(process.stderr)
+        logged = await rest(process.stderr)
     records = [json.loads(line) for line in logged.splitlines()]
     assert any("stopp" in json.dumps(record) for record in records)
 
@@ -87,7 +57,7 @@ async def test_a_quiet_log_is_quiet(tmp_path: Path) -> None:
     async with running("--log-level", "error", cwd=tmp_path) as (process, _):
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
-        assert await _rest(process.stderr) == b""
+        assert await rest(process.stderr) == b""
 
 
 async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:

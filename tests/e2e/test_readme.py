@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import httpx
 import pytest
-from support.cli import monitor
+import trio
+from support.cli import monitor, running
 from support.loopback import serve, serve_http
 
 from monitor.cli.root import COMMANDS
-
-if TYPE_CHECKING:
-    import trio
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -125,3 +124,17 @@ async def test_the_shipped_config_is_valid_as_it_stands_and_with_its_examples(tm
     environ = {"ALERT_WEBHOOK_URL": "https://hooks.example.org/x", "ALERT_WEBHOOK_SECRET": ""}
     done = await monitor("validate", cwd=tmp_path / "README", **environ)
     assert (done.code, done.out, done.err) == (0, "config.toml: 4 endpoints, 2 sinks\n", "")
+
+
+async def test_the_shipped_config_sees_the_monitor_itself(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text().replace(":8080", f":{port}"))
+    async with running(cwd=tmp_path) as (_, url), httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        states: dict[str, str] = {}
+        while set(states.values()) != {"up"}:
+            assert "down" not in states.values(), states
+            await trio.sleep(0.1)
+            endpoints = (await client.get(f"{url}/api/v1/endpoints")).json()["endpoints"]
+            states = {each["name"]: each["state"] for each in endpoints}
+    assert states.keys() == {"status page", "live feed"}
