@@ -73,7 +73,7 @@ class Redirects:
         self.followed += 1
         step = (self.request.method, str(self.request.url))
         if step in self._seen:
-            _refuse(Code.LIMIT, f"redirect loop after {self.followed} redirects")
+            _refuse(Code.LIMIT, f"redirect loop after {self.followed} redirect{'' if self.followed == 1 else 's'}")
         self._seen.add(step)
 
     def _next(self, url: httpx.URL, status: int) -> httpx.Request:

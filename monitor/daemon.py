@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.text import counted
 from monitor.limits import raise_descriptor_limit
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
@@ -171,7 +172,7 @@ class Daemon:
                 for endpoint in self.config.enabled:
                     self._supervisor.start(endpoint)
                 await checkers.start(self._reload_on_hangup, outbox)
-                log.info("watching %d endpoints", len(self.config.enabled))
+                log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
                 task_status.started(_url(listener))
                 await self._stop.wait()
                 checkers.cancel_scope.cancel()
@@ -203,7 +204,8 @@ class Daemon:
         try:
             config = await trio.to_thread.run_sync(self._reload)
         except ConfigError as exc:
-            log.error("reload refused, everything stays as it was: %d mistakes", len(exc.problems))  # noqa: TRY400
+            mistakes = counted(len(exc.problems), "mistake")
+            log.error("reload refused, everything stays as it was: %s", mistakes)  # noqa: TRY400
             for mistake in exc.problems:
                 log.error("%s", mistake)  # noqa: TRY400 - a line each says it all
             return

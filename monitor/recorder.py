@@ -93,7 +93,8 @@ class Recorder:
         if entry.decision is not None and entry.decision.alerts:
             self._ring()
         if transition is not None:
-            log.info("%s: %s -> %s: %s", name, transition.before, transition.after, transition.reason.message or "ok")
+            after = transition.after or "gone"
+            log.info("%s: %s -> %s: %s", name, transition.before, after, transition.reason.message or "ok")
             self._feed.publish(Moved(transition))
 
     async def forget_all_but(self, names: Collection[str]) -> None:

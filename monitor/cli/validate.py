@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from monitor.cli.options import config_file
-from monitor.core.text import printable
+from monitor.core.text import counted, printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +21,8 @@ def command(config: Path) -> None:
     from monitor.config.load import load  # noqa: PLC0415
 
     loaded = load(config, environ=os.environ)
-    endpoints = _counted(len(loaded.endpoints), "endpoint")
+    endpoints = counted(len(loaded.endpoints), "endpoint")
     disabled = len(loaded.endpoints) - len(loaded.enabled)
     if disabled:
         endpoints += f" ({disabled} disabled)"
-    click.echo(f"{printable(str(config))}: {endpoints}, {_counted(len(loaded.sinks), 'sink')}")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    click.echo(f"{printable(str(config))}: {endpoints}, {counted(len(loaded.sinks), 'sink')}")

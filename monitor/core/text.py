@@ -1,4 +1,4 @@
-"""Text that came from outside, made safe for a terminal, a log line or a page."""
+"""Text for people: what came from outside made safe for a terminal, a log line or a page; numbers with their noun."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """*number* of *noun*: `1 endpoint`, `2 endpoints`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _escaped(character: str) -> str:

@@ -79,7 +79,7 @@ async def test_the_method_changes_as_the_rfc_says(nursery: trio.Nursery, status:
 @pytest.mark.parametrize(
     ("location", "options", "code", "message"),
     [
-        ("/", {}, "limit", "redirect loop after 1 redirects"),
+        ("/", {}, "limit", "redirect loop after 1 redirect"),
         ("/next", {"max_redirects": 0}, "limit", "more than 0 redirects"),
         ("file:///etc/passwd", {}, "policy", "redirect to the scheme file, only http and https are followed"),
         ("data:text/plain,x", {}, "policy", "redirect to the scheme data, only http and https are followed"),
