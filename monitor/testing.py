@@ -1,0 +1,190 @@
+"""The public test kit for checks: one probe, without a network and without waiting.
+
+    from monitor.testing import answers, check_of, look
+
+    def test_a_long_queue_is_down():
+        seen = look(check_of(QueueDepth, url="http://queue.test/", most=5), answers(200, b'{"depth": 6}'))
+        assert (seen.status, seen.reason.message) == ("down", "expected at most 5 waiting jobs, got 6")
+
+The probe is the engine's own (deadline, boundary, phases, facts, expectations); only the clock and the network are
+stand-ins. Time is virtual: a check that hangs is a timeout at once.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+import trio.testing
+
+from monitor.config.fields import Fields
+from monitor.config.secrets import Masker
+from monitor.config.texts import Texts
+from monitor.core.errors import ProbeError
+from monitor.core.expectations import compile_all
+from monitor.core.model import Code, Endpoint, Observation, Reason
+from monitor.core.quantities import Duration
+from monitor.plugin import Check
+from monitor.probing import probe_once
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from monitor.net import TLS, Trace, Vet
+
+    Server = Callable[[trio.abc.Stream], Awaitable[None]]
+    """The other side of every connection that the check opens; the connection ends when it returns."""
+
+C = TypeVar("C", bound=Check)
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+"""The wall clock when the probe begins."""
+
+_IP = "192.0.2.1"  # an address for documentation (RFC 5737)
+
+
+def check_of(cls: type[C], /, **options: Any) -> C:
+    """Make the check that a config with *options* would; they are TOML values: `within="5s"`.
+
+    Raises ValueError with every mistake in them. Nothing is inserted from the environment.
+    """
+    return Fields(Texts({}, Masker(), Path())).table(cls, options)
+
+
+def look(
+    check: Check,
+    server: Server | None = None,
+    *,
+    timeout: float = 5.0,
+    expect: Sequence[str] = (),
+    degraded: Sequence[str] = (),
+) -> Observation:
+    """Probe *check* once; every connection it opens is answered by *server*, None: refused.
+
+    Host names and ports may be any. TLS is not spoken: what is sent arrives as it is, and `tls_version` is `1.3`.
+    *timeout* is the endpoint's, in virtual seconds; *expect* and *degraded* are its expressions. Raises
+    ExpectationError for one that no config would take. Not for use inside a running event loop.
+    """
+    endpoint = Endpoint(
+        name="test",
+        kind="test",
+        check=check,
+        target=check.target,
+        interval=Duration(30),
+        timeout=Duration(timeout),
+        retry_interval=Duration(5),
+        failure_threshold=1,
+        success_threshold=1,
+        expect=compile_all(expect, check.facts),
+        degraded=compile_all(degraded, check.facts),
+    )
+
+    async def once() -> Observation:
+        async with trio.open_nursery() as servers:
+            seen = await probe_once(endpoint, net=_Net(servers, server), clock=_Clock(), mask=None)
+            servers.cancel_scope.cancel()
+        return seen
+
+    return trio.run(once, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def answers(status: int = 200, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> Server:
+    """Make a server that reads the head of one HTTP request and answers it."""
+    head = [f"HTTP/1.1 {status} Test", f"Content-Length: {len(body)}"]
+    lines = head + [f"{name}: {value}" for name, value in headers]
+    answer = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+    async def serve(stream: trio.abc.Stream) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request and (more := await stream.receive_some()):
+            request += more
+        await stream.send_all(answer)
+
+    return serve
+
+
+class _Clock:
+    """The loop's virtual clock, and a wall clock that goes with it."""
+
+    def __init__(self) -> None:
+        self._began = trio.current_time()
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+    def wall(self) -> datetime:
+        return BEGIN + timedelta(milliseconds=(trio.current_time() - self._began) * 1000 // 1)
+
+    def stalled(self) -> float:
+        return 0.0
+
+
+class _Net:
+    """See `monitor.net.Net`: every connection leads to *server*, in memory."""
+
+    def __init__(self, servers: trio.Nursery, server: Server | None) -> None:
+        self._servers = servers
+        self._server = server
+
+    async def connect(
+        self,
+        host: str,
+        port: int,
+        *,
+        trace: Trace,
+        tls: TLS | None = None,
+        address: str | None = None,
+        vet: Vet | None = None,
+    ) -> _Stream:
+        await trio.lowlevel.checkpoint()
+        trace.phase("resolve")
+        if vet is not None:
+            vet(_IP)
+        trace.phase("connect")
+        if self._server is None:
+            raise ProbeError(Reason(Code.CONNECT, "connect", f"connection refused ({address or host}:{port})"))
+        trace.facts["ip"] = _IP
+        if tls is not None:
+            trace.phase("tls")
+            trace.facts["tls_version"] = "1.3"
+        ours, theirs = trio.testing.memory_stream_pair()
+        self._servers.start_soon(_serve, self._server, theirs)
+        return _Stream(ours)
+
+
+async def _serve(server: Server, stream: trio.abc.Stream) -> None:
+    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the check hung up first
+        async with stream:
+            await server(stream)
+
+
+class _Stream:
+    """See `monitor.net.Stream`."""
+
+    ip = _IP
+    ragged = False
+
+    def __init__(
+        self, stream: trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
+    ) -> None:
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        self._stream.send_stream.close()
+        self._stream.receive_stream.close()
