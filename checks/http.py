@@ -23,6 +23,7 @@ from monitor.api import (
     TLS,
     ByteSize,
     Check,
+    Duration,
     Fact,
     OptionError,
     Probe,
@@ -110,6 +111,7 @@ class Http(Check):
     proxy: str | None = check_option(default=None, doc="connect through it", available=False)
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
     keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
+    dns_ttl: Duration | None = check_option(default=None, doc="how long a look-up is kept", available=False)
 
     def __attrs_post_init__(self) -> None:
         if self.body is not None and self.json is not None:

@@ -63,6 +63,7 @@ class WebSocket(Check):
     ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6", available=False)
     address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
     mode: Literal["visit", "hold"] = check_option(default="visit", doc="connect each time, or stay connected")
+    dns_ttl: Duration | None = check_option(default=None, doc="how long a look-up is kept", available=False)
     ping_interval: Duration | None = check_option(default=None, doc="pings of mode hold", available=False)
     max_silence: Duration | None = check_option(default=None, doc="longest silence in mode hold", available=False)
 
