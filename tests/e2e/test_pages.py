@@ -1,0 +1,60 @@
+"""What docs/plugins.md and docs/sinks.md say of tests and of alerts is true."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import trio
+from support.ports import EPOCH, PlainRand
+from support.probes import endpoint
+
+from checks.http import Http
+from monitor.core.alerting import Situation, decide, described
+from monitor.core.health import Change, Streak
+from monitor.core.model import Reason, State
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def snippets(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", (DOCS / page).read_text(), re.DOTALL | re.MULTILINE)
+
+
+async def test_the_test_of_the_plugin_page_passes(tmp_path: Path) -> None:
+    for text in snippets("plugins.md", "python"):
+        (tmp_path / text.partition("\n")[0].removeprefix("# ")).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_checks.py"]
+    with trio.fail_after(60):
+        done = await trio.run_process(command, cwd=tmp_path, capture_stdout=True, check=False)
+    assert (done.returncode, b"1 passed" in done.stdout) == (0, True), done.stdout.decode()
+
+
+def keys(value: object) -> object:
+    return {name: keys(each) for name, each in value.items()} if isinstance(value, dict) else None
+
+
+def test_the_alert_of_the_page_of_sinks_has_the_keys_of_a_real_one() -> None:
+    (text,) = snippets("sinks.md", "json")
+    shown = json.loads(text)
+    situation = Situation(
+        endpoint="shop",
+        described=described(
+            endpoint(Http(url="https://shop.example.org/health"), name="shop", labels={"team": "shop"}), None
+        ),
+        sinks=("ops",),
+        incident=None,
+        sequence=40,
+        now=EPOCH,
+        rand=PlainRand(),
+    )
+    reason = Reason.from_json(shown["data"]["reason"])
+    (alert,) = decide(Change(State.UP, State.DOWN, Streak(1, EPOCH, reason)), reason, situation).alerts
+    made = json.loads(alert.body)
+    assert keys(shown) == keys(made)
+    assert shown["type"] == made["type"]
+    assert [shown["data"][each] for each in ("sequence", "from", "to", "reason", "suppressed")] == [
+        made["data"][each] for each in ("sequence", "from", "to", "reason", "suppressed")
+    ]
