@@ -16,6 +16,7 @@ import trio
 from monitor.core.alerting import Situation, decide, described, leave
 from monitor.core.errors import StoreError
 from monitor.core.health import Health, advance
+from monitor.core.model import State
 from monitor.live import LiveFeed, Moved, Observed
 from monitor.store import Entry, Record
 
@@ -71,6 +72,7 @@ class Recorder:
             entry = Entry(record=after, observation=observation, decision=decision)
             with trio.CancelScope(shield=True):  # the copy here and the store must not part
                 await self._write(entry, before, urgent=health.unconfirmed)
+            _say_what_is_shown(endpoint, before.health, health, observation)
         self._feed.publish(Observed(endpoint, self._records[endpoint.name]))
         return self._records[endpoint.name].health.unconfirmed
 
@@ -135,6 +137,15 @@ class Recorder:
             now=self._clock.wall(),
             rand=self._rand,
         )
+
+
+def _say_what_is_shown(endpoint: Endpoint, before: Health, after: Health, observation: Observation) -> None:
+    """Log when `unknown` begins to cover the state, and when it ends: no transition, and not to be silent about."""
+    was, now = (health.shown(endpoint.thresholds) is State.UNKNOWN for health in (before, after))
+    if now and not was:
+        log.warning("%s: cannot tell, shown as unknown: %s", endpoint.name, observation.reason.message)
+    elif was and not now:
+        log.info("%s: can tell again: %s", endpoint.name, after.state)
 
 
 def _decided(before: Record, decision: Decision | None) -> Record:

@@ -262,3 +262,16 @@ async def test_a_listener_that_falls_behind_is_dropped(house: House, autojump_cl
         assert house.feed.listeners == 0
         received = [event async for event in listener]
     assert len(received) > 200
+
+
+async def test_a_monitor_that_cannot_tell_says_so_once(
+    house: House, autojump_clock: Jump, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="monitor.recorder")
+    house.watch("+??+?????+")
+    await trio.sleep(120)
+    assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
+        ("INFO", "it: pending -> up: ok"),
+        ("WARNING", "it: cannot tell, shown as unknown: the check crashed: ValueError: the check itself is broken"),
+        ("INFO", "it: can tell again: up"),
+    ]
