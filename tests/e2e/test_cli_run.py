@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from support.cli import monitor, rest, running
+from support.cli import monitor, rest
+from support.daemon import daemon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,13 +23,12 @@ QUIET = '[monitor]\nlisten = "127.0.0.1:0"\n'
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_ready_then_served_then_stopped_by_a_signal(number: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(QUIET)
-    async with running(cwd=tmp_path) as (process, url):
+    async with daemon(tmp_path) as running:
         async with httpx.AsyncClient(trust_env=False) as client:
-            assert (await client.get(f"{url}/healthz")).status_code == 200
-        process.send_signal(number)
-        assert process.stdout is not None
-        assert await rest(process.stdout) == b""
-        assert await process.wait() == 0
+            assert (await client.get(f"{running.url}/healthz")).status_code == 200
+        assert await running.stop(number) == 0
+        assert running.process.stdout is not None
+        assert await rest(running.process.stdout) == b""
     assert (tmp_path / "data" / "monitor.db").is_file()
 
 
@@ -36,28 +36,25 @@ async def test_the_command_line_goes_before_the_config(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[monitor]\nlisten = "127.0.0.1:1"\ndata_dir = "not-this"\n')
     (tmp_path / "elsewhere").mkdir()
     options = ["--config", "../config.toml", "--listen", "[::1]:0" if socket.has_ipv6 else "127.0.0.2:0"]
-    async with running(*options, "--data-dir", "mine", cwd=tmp_path / "elsewhere") as (_, url):
-        assert url.startswith("http://[::1]:" if socket.has_ipv6 else "http://127.0.0.2:")
+    async with daemon(tmp_path / "elsewhere", *options, "--data-dir", "mine") as running:
+        assert running.url.startswith("http://[::1]:" if socket.has_ipv6 else "http://127.0.0.2:")
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["mine"]
     assert not (tmp_path / "not-this").exists()
 
 
 async def test_logs_go_to_stderr_as_lines_of_json_where_asked(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(QUIET)
-    async with running("--log-format", "json", cwd=tmp_path) as (process, _):
-        process.send_signal(signal.SIGTERM)
-        assert process.stderr is not None
-        logged = await rest(process.stderr)
-    records = [json.loads(line) for line in logged.splitlines()]
+    async with daemon(tmp_path, "--log-format", "json") as running:
+        await running.stop()
+    records = [json.loads(line) for line in running.log.splitlines()]
     assert any("stopp" in json.dumps(record) for record in records)
 
 
 async def test_a_quiet_log_is_quiet(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(QUIET)
-    async with running("--log-level", "error", cwd=tmp_path) as (process, _):
-        process.send_signal(signal.SIGTERM)
-        assert process.stderr is not None
-        assert await rest(process.stderr) == b""
+    async with daemon(tmp_path, "--log-level", "error") as running:
+        await running.stop()
+    assert running.log == ""
 
 
 async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -84,8 +81,8 @@ async def test_a_database_of_a_newer_schema_is_refused_and_left_alone(tmp_path: 
 
 async def test_a_second_daemon_on_the_same_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(QUIET)
-    async with running(cwd=tmp_path) as (process, _):
-        await refused(tmp_path, str(process.pid))
+    async with daemon(tmp_path) as running:
+        await refused(tmp_path, str(running.process.pid))
 
 
 async def test_an_open_address_without_access_rules_is_refused(tmp_path: Path) -> None:

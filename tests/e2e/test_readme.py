@@ -7,14 +7,17 @@ import re
 import shlex
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
 import pytest
-import trio
-from support.cli import monitor, running
+from support.cli import monitor
+from support.daemon import daemon, until
 from support.loopback import serve, serve_http
 
 from monitor.cli.root import COMMANDS
+
+if TYPE_CHECKING:
+    import trio
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -130,11 +133,13 @@ async def test_the_shipped_config_sees_the_monitor_itself(tmp_path: Path) -> Non
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text().replace(":8080", f":{port}"))
-    async with running(cwd=tmp_path) as (_, url), httpx.AsyncClient(trust_env=False, timeout=30) as client:
-        states: dict[str, str] = {}
-        while set(states.values()) != {"up"}:
-            assert "down" not in states.values(), states
-            await trio.sleep(0.1)
-            endpoints = (await client.get(f"{url}/api/v1/endpoints")).json()["endpoints"]
+    async with daemon(tmp_path) as running:
+
+        async def all_up() -> bool:
+            endpoints = (await running.get("/api/v1/endpoints"))["endpoints"]
             states = {each["name"]: each["state"] for each in endpoints}
-    assert states.keys() == {"status page", "live feed"}
+            assert states.keys() == {"status page", "live feed"}
+            assert "down" not in states.values(), states
+            return set(states.values()) == {"up"}
+
+        await until(all_up, "both are up")

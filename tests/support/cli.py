@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -13,7 +11,6 @@ import attrs
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "monitor")
@@ -69,26 +66,6 @@ async def killed(process: trio.Process) -> None:
         for stream in (process.stdout, process.stderr):
             if stream is not None:
                 await stream.aclose()
-
-
-@contextlib.asynccontextmanager
-async def running(*args: str, cwd: Path) -> AsyncIterator[tuple[trio.Process, str]]:
-    """A daemon that said it is ready, and its URL; whatever happens it is gone afterwards."""
-    with trio.fail_after(60):
-        process = await start("run", *args, cwd=cwd)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        try:
-            line = b""
-            while not line.endswith(b"\n"):
-                more = await process.stdout.receive_some()
-                assert more, (await rest(process.stderr)).decode()
-                line += more
-            match = re.fullmatch(rb"ready: (http://\S+)\n", line)
-            assert match, line
-            yield process, match[1].decode()
-        finally:
-            await killed(process)
 
 
 async def rest(stream: trio.abc.ReceiveStream) -> bytes:

@@ -61,7 +61,9 @@ class Daemon:
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal it and wait for its end; the exit code."""
         self.process.send_signal(number)
-        return await self.process.wait()
+        code = await self.process.wait()
+        await self.ended.wait()
+        return code
 
     async def crash(self) -> None:
         """Kill it, as a power cut would."""

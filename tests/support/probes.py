@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -14,6 +12,7 @@ from monitor.core.quantities import Duration
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
 from monitor.system import SystemClock
+from support import loopback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -53,14 +52,7 @@ async def look(check: Check, *, timeout: float = 5.0, expect: Iterable[str] = ()
 
 async def serve(nursery: trio.Nursery, handler: Handler) -> int:
     """Serve *handler* on a free port of loopback; returns the port."""
-
-    async def forgiving(stream: trio.SocketStream) -> None:
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await handler(stream)
-        await trio.aclose_forcefully(stream)
-
-    listeners = await nursery.start(partial(trio.serve_tcp, forgiving, 0, host="127.0.0.1"))
-    port: int = listeners[0].socket.getsockname()[1]
+    port: int = await nursery.start(loopback.serve, handler)
     return port
 
 
