@@ -275,7 +275,7 @@ def built(cls: type[T], values: Mapping[str, Any], found: Found) -> T:
         if attribute.validator is not None and name in values:
             try:
                 attribute.validator(None, attribute, values[name])
-            except Exception as exc:  # noqa: BLE001
+            except Exception as exc:  # noqa: BLE001 - as above
                 seen += mistakes(exc) if isinstance(exc, OptionError) else mistakes(exc, name)
     if not seen and failure is not None:
         seen = mistakes(failure)

@@ -121,7 +121,7 @@ class _Connections:
         try:
             with connection.scope:
                 # It asks for a socket stream and uses no more of it than _Connection has.
-                await TCPServer(self._app, self._config, self._context, {}, connection).run()  # type: ignore[arg-type]
+                await TCPServer(self._app, self._config, self._context, {}, connection).run()  # type: ignore[arg-type]  # see above
         except* Exception as broken:  # noqa: BLE001 - anycorn lets pass what a client sends, and its own bugs
             log.info("a connection broke: %s", describe(broken))
         finally:

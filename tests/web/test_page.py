@@ -131,7 +131,7 @@ async def test_the_page_of_an_endpoint(nursery: trio.Nursery) -> None:
     for _ in range(30):
         await face.move(transition("shop"))
         await face.move(transition("shop", Reason(Code.OK), State.DOWN, State.UP))
-    await face.move(transition("shop", Reason(Code.OK, None, "no longer watched"), State.UP, None))  # type: ignore[arg-type]
+    await face.move(transition("shop", Reason(Code.OK, None, "no longer watched"), State.UP, None))  # type: ignore[arg-type]  # it left
     page = await get(nursery, face, "/endpoints/shop")
     for expected in (
         "shop is down · Nursery Monitor",
