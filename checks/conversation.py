@@ -4,41 +4,32 @@ trio-websocket runs on a stream of the engine's, in a nursery of its own, so tha
 What it leaves open is settled here:
 
     a server that hangs up, or answers something else, during the handshake leaves its opener waiting: our stream
-    looks at the bytes and the end of the stream itself
+    looks at the bytes and the end of the stream itself, and raises in its reader
     its queue, when full, keeps pongs from being seen: a task takes messages out all the time
-    its `ping` waits for ever on a connection that is closed: every wait here ends with the connection
+    its `ping` waits for ever on a connection that is closed: the same task ends that wait
+
+This module costs Trio and more, so `websocket` imports it when it probes, not when a config is read.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import attrs
+import h11
+import trio
+import trio_websocket
+from wsproto.connection import ConnectionState
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from checks.documents import parsed
-from monitor.api import (
-    Code,
-    Duration,
-    Expectations,
-    Expression,
-    Fact,
-    Probe,
-    ProbeError,
-    Reason,
-    Stream,
-    check_option,
-    describe,
-    seconds_text,
-)
+from monitor.api import Code, Duration, Expectations, Probe, ProbeError, Reason, Stream, describe, seconds_text
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    import trio
     from trio_websocket import CloseReason, WebSocketConnection
 
-T = TypeVar("T")
+    from checks.steps import Step
 
 _ABNORMAL = 1006  # what stands for a close code where none came
 _HEAD_LIMIT = 16 * 1024  # what h11 takes at most, too
@@ -46,32 +37,6 @@ _MESSAGE_LIMIT = 1024 * 1024  # bytes of one message
 _MOST_WAITING = 4 * 1024 * 1024  # bytes of messages that no step has looked at yet
 _MOST_MESSAGES = 10_000
 _MOUTHFUL = 1024  # bytes for trio-websocket at once: five hundred empty frames, which take it 15 ms
-
-STEP_FACTS = {
-    "text": Fact("text", "the message, if it is text"),
-    "json": Fact(None, "the message as JSON"),
-    "binary": Fact(b"", "the message, if it is binary"),
-    "size": Fact(1, "its size in bytes"),
-}
-
-
-@attrs.frozen(kw_only=True)
-class Step:
-    """One step: send something, or wait for a message, or ping."""
-
-    send: str | None = check_option(default=None, doc="text to send")
-    expect: Expression | None = check_option(default=None, doc="wait for a message for which this is true")
-    ping: bool = check_option(default=False, doc="ping, and wait for the pong")
-    next: bool = check_option(default=False, doc="the next message must be it, none is skipped")
-    within: Duration | None = check_option(default=None, doc="how long to wait; default: what the deadline leaves")
-
-    def __attrs_post_init__(self) -> None:
-        if (self.send is not None) + (self.expect is not None) + self.ping != 1:
-            raise ValueError("expected exactly one of send, expect and ping")
-        if self.next and self.expect is None:
-            raise ValueError("expected next only beside expect")
-        if self.within is not None and self.send is not None:
-            raise ValueError("expected within only beside expect or ping")
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +58,6 @@ class Conversation:
         self, probe: Probe, stream: Stream, steps: tuple[Step, ...], expectations: tuple[Expectations, ...]
     ) -> None:
         """Take over *stream*; *expectations* has one for each of *steps*."""
-        import trio  # noqa: PLC0415 - not when the config is read
 
         self._probe = probe
         self._stream = _WatchedStream(stream)
@@ -102,14 +66,10 @@ class Conversation:
         self._wanted = any(step.expect is not None for step in steps)
         self._inbox, self._messages = trio.open_memory_channel[str | bytes](_MOST_MESSAGES)
         self._waiting = 0
-        self._closed = trio.Event()
+        self._pinging = False
 
     async def hold(self, handshake: Handshake) -> None:
         """Shake hands, go through the steps, close."""
-        import h11  # noqa: PLC0415
-        import trio  # noqa: PLC0415
-        import trio_websocket  # noqa: PLC0415
-        import wsproto.utilities  # noqa: PLC0415
 
         finished = False
         try:
@@ -123,8 +83,8 @@ class Conversation:
         except* (
             trio_websocket.HandshakeError,
             trio_websocket.ConnectionClosed,
-            wsproto.utilities.LocalProtocolError,
-            wsproto.utilities.RemoteProtocolError,
+            LocalProtocolError,
+            RemoteProtocolError,
             h11.ProtocolError,
         ) as group:
             self._fail(Code.PROTOCOL, _protocol_text(group.exceptions[0]))
@@ -134,23 +94,18 @@ class Conversation:
             self._fail(Code.PROTOCOL, "the server broke the protocol while the connection was closing")
 
     async def _open(self, own: trio.Nursery, handshake: Handshake) -> WebSocketConnection:
-        import trio_websocket  # noqa: PLC0415
-
-        async def shake() -> WebSocketConnection:
-            return await trio_websocket.wrap_client_stream(
-                own,
-                cast("trio.SocketStream", self._stream),
-                handshake.host,
-                handshake.resource,
-                subprotocols=handshake.subprotocols,
-                extra_headers=handshake.headers,
-                max_message_size=_MESSAGE_LIMIT,
-                receive_buffer_size=None,
-            )
 
         self._probe.phase("handshake")
-        hung_up = "the server closed the connection during the handshake"
-        connection = await self._unless(self._stream.hung_up, lambda: hung_up, shake)
+        connection = await trio_websocket.wrap_client_stream(
+            own,
+            cast("trio.SocketStream", self._stream),
+            handshake.host,
+            handshake.resource,
+            subprotocols=handshake.subprotocols,
+            extra_headers=handshake.headers,
+            max_message_size=_MESSAGE_LIMIT,
+            receive_buffer_size=None,
+        )
         self._probe.facts["headers"] = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in connection.handshake_headers
         }
@@ -160,8 +115,6 @@ class Conversation:
 
     async def _drain(self, connection: WebSocketConnection) -> None:
         """Take every message out of trio-websocket's queue as it comes."""
-        import trio  # noqa: PLC0415
-        import trio_websocket  # noqa: PLC0415
 
         with self._inbox:
             while True:
@@ -181,7 +134,8 @@ class Conversation:
                     continue  # the steps are done
                 if self._waiting > _MOST_WAITING:
                     self._fail(Code.LIMIT, f"more than {_MOST_WAITING >> 20} MiB of messages came unread")
-        self._closed.set()
+        if self._pinging:
+            self._fail(Code.PROTOCOL, _closed_text(connection.closed))
 
     async def _talk(self, connection: WebSocketConnection) -> None:
         self._probe.phase("dialogue")
@@ -197,17 +151,17 @@ class Conversation:
         self._messages.close()
 
     async def _ping(self, connection: WebSocketConnection, within: Duration | None) -> None:
-        import trio  # noqa: PLC0415
 
         began = self._probe.monotonic()
         with trio.move_on_after(within or float("inf")) as patience:
-            await self._unless(self._closed, lambda: _closed_text(connection.closed), connection.ping)
+            self._pinging = True
+            await connection.ping()
+            self._pinging = False
         if within is not None and patience.cancelled_caught:
             self._fail(Code.TIMEOUT, f"no pong within {seconds_text(within)}")
         self._probe.facts["ping_rtt"] = timedelta(seconds=self._probe.monotonic() - began)
 
     async def _expect(self, connection: WebSocketConnection, step: Step, expectations: Expectations) -> None:
-        import trio  # noqa: PLC0415
 
         skipped = 0
         with trio.move_on_after(step.within or float("inf")):
@@ -227,32 +181,17 @@ class Conversation:
         self._fail(Code.TIMEOUT, f"no message with {step.expect} within {seconds_text(step.within or 0)}{others}")
 
     async def _close(self, connection: WebSocketConnection) -> None:
-        import wsproto.connection  # noqa: PLC0415
 
         self._probe.phase("close")
         began = self._probe.monotonic()
         await connection.aclose()
         self._probe.facts["close_latency"] = timedelta(seconds=self._probe.monotonic() - began)
         # `closed` says 1000 as soon as we ask for the close; only this says that the server answered.
-        answered = connection._wsproto.state is wsproto.connection.ConnectionState.CLOSED  # noqa: SLF001 - as above
+        answered = connection._wsproto.state is ConnectionState.CLOSED  # noqa: SLF001 - as above
         closed = connection.closed if answered else None
         self._probe.facts["close_code"] = None if closed is None else closed.code
         if closed is None or closed.code == _ABNORMAL:
             self._fail(Code.PROTOCOL, "the server dropped the connection without a close frame")
-
-    async def _unless(self, event: trio.Event, text: Callable[[], str], operation: Callable[[], Awaitable[T]]) -> T:
-        """Await *operation*; fail with *text* if *event* comes first."""
-        import trio  # noqa: PLC0415
-
-        async def watch() -> None:
-            await event.wait()
-            self._fail(Code.PROTOCOL, text())
-
-        async with trio.open_nursery() as race:
-            race.start_soon(watch)
-            result = await operation()
-            race.cancel_scope.cancel()
-        return result
 
     def _fail(self, code: Code, message: str) -> NoReturn:
         raise ProbeError(Reason(code, self._probe.current_phase, message))
@@ -262,15 +201,10 @@ class _WatchedStream:
     """Passes bytes through to trio-websocket; looks at the handshake's answer, and notices its early end."""
 
     def __init__(self, stream: Stream) -> None:
-        import trio  # noqa: PLC0415
-
-        self.hung_up = trio.Event()
         self._stream = stream
         self._head: bytes | None = b""  # what has come of the answer's head; None: it is whole
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        import trio  # noqa: PLC0415
-
         # Between two reads trio-websocket lets nobody else have a turn, so it gets little at once.
         try:
             data = await self._stream.receive_some(min(max_bytes or _MOUTHFUL, _MOUTHFUL))
@@ -283,10 +217,18 @@ class _WatchedStream:
             self._look(self._head + data)
         return data
 
+    async def send_all(self, data: bytes) -> None:
+        try:
+            await self._stream.send_all(data)
+        except trio.BrokenResourceError:
+            self._end()
+            raise
+
     def _end(self) -> None:
         # With a whole head trio-websocket has made up its mind already, and will say what it makes of the end.
         if self._head is not None:
-            self.hung_up.set()
+            text = "the server closed the connection during the handshake"
+            raise ProbeError(Reason(Code.PROTOCOL, "handshake", text))
 
     def _look(self, head: bytes) -> None:
         """Refuse any answer but 101 at once, however long its body may be."""
@@ -302,9 +244,6 @@ class _WatchedStream:
             raise ProbeError(Reason(Code.PROTOCOL, "handshake", "not a valid HTTP answer to the handshake"))
         if code != "101":
             raise ProbeError(Reason(Code.PROTOCOL, "handshake", f"expected status 101, got {code}"))
-
-    async def send_all(self, data: bytes) -> None:
-        await self._stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -334,8 +273,6 @@ def _closed_text(closed: CloseReason | None) -> str:
 
 def _protocol_text(exc: BaseException) -> str:
     """Say what trio-websocket or wsproto raised; an error about our answer hides the server's that it answers to."""
-    import trio_websocket  # noqa: PLC0415
-
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
     if isinstance(exc, trio_websocket.ConnectionClosed):

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from checks.conversation import STEP_FACTS, Conversation, Handshake, Step
 from checks.http import USER_AGENT, Auth, Basic
 from checks.options import address, headers, min_tls, server_name, subprotocols, websocket_url
+from checks.steps import STEP_FACTS, Step
 from monitor.api import (
     TLS,
     Check,
@@ -28,6 +28,9 @@ from monitor.api import (
     check_option,
     compile_all,
 )
+
+if TYPE_CHECKING:
+    from checks.conversation import Handshake
 
 _PORTS = {"ws": 80, "wss": 443}
 
@@ -74,6 +77,8 @@ class WebSocket(Check):
 
     async def probe(self, probe: Probe) -> Verdict:
         """Connect, shake hands, go through the steps, close."""
+        from checks.conversation import Conversation  # noqa: PLC0415 - it costs Trio, which only who probes needs
+
         handshake = self._handshake
         stream = await probe.connect(handshake.hostname, handshake.port, tls=self._tls, address=self.address)
         conversation = Conversation(probe, stream, self.steps, self._expectations)
@@ -101,6 +106,8 @@ class WebSocket(Check):
     def _handshake(self) -> Handshake:
         """What is asked for, the same at every probe."""
         import httpx  # noqa: PLC0415 - its URL knows IDNA and percent-encoding; only who probes needs it
+
+        from checks.conversation import Handshake  # noqa: PLC0415
 
         url, parts = httpx.URL(self.url), urlsplit(self.url)
         hostname, port = url.raw_host.decode("ascii"), url.port or _PORTS[parts.scheme]

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from checks.conversation import Step
+from checks.steps import Step
 from monitor.config.load import load
 from monitor.config.schema import AccessTable, DefaultsTable, EndpointTable, MonitorTable, PluginsTable, SinkTable
 from monitor.plugins import Registry

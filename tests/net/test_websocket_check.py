@@ -16,7 +16,7 @@ import trio
 import trio_websocket
 from support.probes import answers, http, look, read_request, serve
 
-from checks.conversation import Step
+from checks.steps import Step
 from checks.websocket import WebSocket
 from monitor.core.quantities import Duration, Expression
 
