@@ -19,7 +19,7 @@ import trio
 
 from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.text import counted
-from monitor.limits import raise_descriptor_limit
+from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
 from monitor.outbox import Outbox
@@ -73,6 +73,7 @@ async def _run_until_signal(config: Config, reload: Reload, ready: Callable[[str
     with stop_on_signals(ask, patience=PATIENCE):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(daemon.serve)
+            spare_what_is_loaded()
             ready(url)
 
 
