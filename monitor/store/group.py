@@ -1,10 +1,10 @@
 """Group commit: many writes, one transaction, one fsync.
 
 Theory of operation. Every write stands in one queue, in the order in which it was asked for, and whoever holds
-the turn writes all that stands there in one transaction. A write that somebody waits for is written by the
-first of those who wait; the others, who came while the disk was busy, find theirs done by whoever went before
-them. So a thousand endpoints that go down together cost a few transactions, not a thousand. A write that nobody
-waits for (*laid down*) goes with the next that somebody does wait for, or with a flush soon after.
+the turn writes all that stands there in one transaction. Who asks while the disk is busy waits until it is free
+again, and then all are woken together: for most their write is done, and the first of the others takes the turn. So
+a thousand endpoints that go down together cost a few transactions, not a thousand. A write that nobody waits for
+(*laid down*) goes with the next that somebody does wait for, or with a flush soon after.
 
 When a transaction fails, those who wait are told and their writes are taken out of the queue: nothing of them
 was written, nothing will be. What was laid down stays for the next try, in its place, up to a bound.
@@ -67,7 +67,8 @@ class GroupWriter:
         self._run = run
         self._clock = clock
         self._queue: list[_Write[Any]] = []
-        self._turn = trio.Lock()
+        self._writing = False  # somebody holds the turn
+        self._waiting = trio.lowlevel.ParkingLot()  # those who came meanwhile
         self._laid_down = trio.Event()  # there is something to flush
         self._crowded = trio.Event()  # … and no reason to wait for more
         self._failing = False
@@ -83,8 +84,10 @@ class GroupWriter:
         write = _Write(work, awaited=True)
         self._queue.append(write)
         with trio.CancelScope(shield=True):
-            async with self._turn:
-                if not write.done:
+            while not write.done:
+                if self._writing:
+                    await self._waiting.park()
+                else:
                     await self._write_queue()
         if write.error is not None:
             raise write.error
@@ -123,11 +126,22 @@ class GroupWriter:
         """Write all that stands in the queue, and remove a little of what is too old."""
         now = self._clock.wall()
         with trio.CancelScope(shield=True):
-            async with self._turn:
-                await self._write_queue(lambda db: retention.prune(db, now))
+            while self._writing:
+                await self._waiting.park()
+            await self._write_queue(lambda db: retention.prune(db, now))
 
     async def _write_queue(self, *extra: Work[object]) -> None:
-        """Write the queue as it stands, with the turn in hand. A StoreError goes to the writes it concerns."""
+        """Take the turn, which is free, and write the queue as it stands."""
+        self._writing = True
+        try:
+            await self._write_batch(*extra)
+        finally:
+            self._writing = False
+            # All at once: one after the other would cost each a turn of the loop, which under load is long.
+            self._waiting.unpark_all()
+
+    async def _write_batch(self, *extra: Work[object]) -> None:
+        """Write the queue as it stands. A StoreError goes to the writes it concerns."""
         batch = tuple(self._queue)
         works = [write.work for write in batch]
         try:

@@ -276,3 +276,25 @@ async def test_one_impossible_append_is_dropped_and_not_tried_for_ever(
     found = await store.records()
     assert set(found) == {"shop", "feed", "edge"}
     assert found["shop"].incident == down.record.incident
+
+
+class Turns(trio.abc.Instrument):
+    """Counts how often the loop goes round."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        self.count += 1
+
+
+async def test_a_thousand_that_wait_are_told_together(store: SqliteStore) -> None:
+    """Under load a turn of the loop is long: a thousand endpoints must not each wait for the one before."""
+    turns = Turns()
+    async with trio.open_nursery() as nursery:
+        for number in range(1000):
+            nursery.start_soon(store.commit, went_down(f"endpoint-{number}", f"a-{number}"))
+        trio.lowlevel.add_instrument(turns)
+    trio.lowlevel.remove_instrument(turns)
+    assert len(await store.records()) == 1000
+    assert turns.count < 20
