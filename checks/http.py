@@ -23,8 +23,8 @@ from monitor.api import (
     TLS,
     ByteSize,
     Check,
-    Duration,
     Fact,
+    Lifetime,
     OptionError,
     Probe,
     Verdict,
@@ -111,7 +111,7 @@ class Http(Check):
     proxy: str | None = check_option(default=None, doc="connect through it", available=False)
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
     keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
-    dns_ttl: Duration | None = check_option(default=None, doc="how long a look-up is kept", available=False)
+    dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
 
     def __attrs_post_init__(self) -> None:
         if self.body is not None and self.json is not None:
@@ -148,6 +148,7 @@ class Http(Check):
             tls=self._tls if at_home else self._tls_elsewhere,
             address=self.address if at_home else None,
             vet=None if redirects is None else redirects.vet,
+            dns_ttl=self.dns_ttl,
             body_limit=self.body_limit,
         )
         return await transport.handle_async_request(request)

@@ -21,6 +21,7 @@ from monitor.api import (
     ExpectationError,
     Expectations,
     Fact,
+    Lifetime,
     OptionError,
     Probe,
     Verdict,
@@ -66,7 +67,7 @@ class WebSocket(Check):
     ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6", available=False)
     address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
     mode: Literal["visit", "hold"] = check_option(default="visit", doc="connect each time, or stay connected")
-    dns_ttl: Duration | None = check_option(default=None, doc="how long a look-up is kept", available=False)
+    dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
     ping_interval: Duration | None = check_option(default=None, doc="pings of mode hold", available=False)
     max_silence: Duration | None = check_option(default=None, doc="longest silence in mode hold", available=False)
 
@@ -80,7 +81,9 @@ class WebSocket(Check):
         from checks.conversation import Conversation  # noqa: PLC0415 - it costs Trio, which only who probes needs
 
         handshake = self._handshake
-        stream = await probe.connect(handshake.hostname, handshake.port, tls=self._tls, address=self.address)
+        stream = await probe.connect(
+            handshake.hostname, handshake.port, tls=self._tls, address=self.address, dns_ttl=self.dns_ttl
+        )
         conversation = Conversation(probe, stream, self.steps, self._expectations)
         await conversation.hold(handshake)
         return Verdict.up()

@@ -10,7 +10,7 @@ from monitor.core.errors import DeliveryError, ProbeError, describe
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.facts import Fact
 from monitor.core.model import Code, Reason, Status, Verdict
-from monitor.core.quantities import ByteSize, Duration, Expression, seconds_text, shown
+from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, seconds_text, shown
 from monitor.net import TLS, Stream
 from monitor.plugin import Check, Message, OptionError, Probe, Sink, check_option
 from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
@@ -26,6 +26,7 @@ __all__ = [
     "Expectations",
     "Expression",
     "Fact",
+    "Lifetime",
     "Message",
     "OptionError",
     "Probe",

@@ -176,13 +176,15 @@ class Probe:
         tls: TLS | None = None,
         address: str | None = None,
         vet: Vet | None = None,
+        dns_ttl: float = 0.0,
     ) -> Stream:
         """Open a fresh connection: phases resolve, connect and tls, facts ip, tls_version and cert_*.
 
         *address* is connected to in place of what *host* resolves to. *vet* is asked about every address before
-        it is connected to, and raises ProbeError to refuse it. Raises ProbeError.
+        it is connected to, and raises ProbeError to refuse it. *dns_ttl* is how old an earlier look-up's answer may be,
+        in seconds; 0: look up now. Raises ProbeError.
         """
-        stream = await self._net.connect(host, port, trace=self, tls=tls, address=address, vet=vet)
+        stream = await self._net.connect(host, port, trace=self, tls=tls, address=address, vet=vet, dns_ttl=dns_ttl)
         self._streams.append(stream)
         return stream
 
@@ -192,13 +194,16 @@ class Probe:
         tls: TLS | None = None,
         address: str | None = None,
         vet: Vet | None = None,
+        dns_ttl: float = 0.0,
         body_limit: int = DEFAULT_BODY_LIMIT,
     ) -> httpx.AsyncBaseTransport:
         """An httpx transport that opens a fresh connection for each request, bounded in size, phases measured.
 
         What goes wrong is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
         """
-        return _transport_class()(self.connect, self, tls=tls, address=address, vet=vet, body_limit=body_limit)
+        return _transport_class()(
+            self.connect, self, tls=tls, address=address, vet=vet, dns_ttl=dns_ttl, body_limit=body_limit
+        )
 
     @property
     def http(self) -> httpx.AsyncClient:

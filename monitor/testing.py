@@ -138,6 +138,7 @@ class _Net:
         tls: TLS | None = None,
         address: str | None = None,
         vet: Vet | None = None,
+        dns_ttl: float = 0.0,  # noqa: ARG002 - there are no names to look up
     ) -> _Stream:
         await trio.lowlevel.checkpoint()
         trace.phase("resolve")

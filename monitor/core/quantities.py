@@ -46,6 +46,17 @@ class Duration(float):
     __repr__ = __str__
 
 
+class Lifetime(Duration):
+    """How long something may be kept: a duration, or `0s` for not at all."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read as a duration is read, and `"0s"`; anything else raises ValueError."""
+        return cls(0) if text == "0s" else super().parse(text)
+
+
 class ByteSize(int):
     """A number of bytes that prints with units."""
 

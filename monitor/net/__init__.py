@@ -85,5 +85,6 @@ class Net(Protocol):
         tls: TLS | None = None,
         address: str | None = None,
         vet: Vet | None = None,
+        dns_ttl: float = 0.0,
     ) -> Stream:
         """Open a fresh connection; see `Probe.connect`."""

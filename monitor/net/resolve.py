@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from monitor.net import Trace
 
 WORKERS = 64
+_MOST_KEPT = 4096  # names
 
 
 @attrs.frozen
@@ -58,11 +59,22 @@ class Resolver:
         self._free = workers
         self._under_way: dict[str, _LookUp] = {}
         self._queue: collections.deque[_LookUp] = collections.deque()
+        self._kept: dict[str, tuple[float, Sequence[Address]]] = {}  # when, and what was found
 
-    async def addresses(self, host: str, trace: Trace) -> Sequence[Address]:
-        """Every address of *host*, best first. Raises ProbeError."""
+    async def addresses(self, host: str, trace: Trace, *, ttl: float = 0.0) -> Sequence[Address]:
+        """Every address of *host*, best first; an answer up to *ttl* seconds old will do. Raises ProbeError."""
         if literal := numeric(host):
             return (literal,)
+        if ttl > 0 and (kept := self._kept.get(host)) is not None and trio.current_time() - kept[0] <= ttl:
+            return kept[1]
+        found = await self._looked_up(host, trace)
+        if ttl > 0:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[host] = (trio.current_time(), found)
+        return found
+
+    async def _looked_up(self, host: str, trace: Trace) -> Sequence[Address]:
         look_up = self._under_way.get(host)
         if look_up is None:
             look_up = self._under_way[host] = _LookUp(host)

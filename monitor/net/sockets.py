@@ -200,13 +200,14 @@ class SocketNet:
         tls: TLS | None = None,
         address: str | None = None,
         vet: Vet | None = None,
+        dns_ttl: float = 0.0,
     ) -> SocketStream:
         """Open a fresh connection; see `Probe.connect`."""
         # Before the first phase: making a context is our own work and nothing of the endpoint's.
         context = None if tls is None else await self._contexts.get(tls)
 
         trace.phase("resolve")
-        addresses = await self._resolver.addresses(address or host, trace)
+        addresses = await self._resolver.addresses(address or host, trace, ttl=dns_ttl)
         if vet is not None:
             for each in addresses:
                 vet(each.ip)

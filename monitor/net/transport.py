@@ -58,6 +58,7 @@ class Transport(httpx.AsyncBaseTransport):
         tls: TLS | None = None,
         address: str | None = None,
         vet: Vet | None = None,
+        dns_ttl: float = 0.0,
         body_limit: int,
     ) -> None:
         """Open connections by *connect*, which is `Probe.connect`."""
@@ -66,6 +67,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._tls = tls or TLS()
         self._address = address
         self._vet = vet
+        self._dns_ttl = dns_ttl
         self._body_limit = body_limit
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -78,6 +80,7 @@ class Transport(httpx.AsyncBaseTransport):
                 tls=self._tls if prepared.encrypted else None,
                 address=self._address,
                 vet=self._vet,
+                dns_ttl=self._dns_ttl,
             )
             try:
                 return await self._exchange(request, prepared.raw, stream)

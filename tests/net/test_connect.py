@@ -11,6 +11,7 @@ import trio
 from support.probes import answers, endpoint, http, serve
 
 from checks.http import Http
+from monitor.core.quantities import Lifetime
 from monitor.net.resolve import Address, Resolver
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
@@ -139,3 +140,21 @@ async def test_a_redirect_is_vetted_on_the_addresses_it_resolves_to(nursery: tri
         "policy",
         "redirect to the link-local or metadata address 169.254.169.254",
     )
+
+
+async def test_a_look_up_is_kept_as_long_as_dns_ttl_says_and_not_at_all_by_default(nursery: trio.Nursery) -> None:
+    port = await serve(nursery, answers(http(200)))
+    asked: list[str] = []
+
+    def look_up(host: str) -> list[Address]:
+        asked.append(host)
+        return v4("127.0.0.1")
+
+    net, clock = SocketNet(Resolver(look_up)), SystemClock()
+    url = f"http://it.example:{port}/"
+    for ttl, look_ups in ((Lifetime(0), 3), (Lifetime(60), 1), (Lifetime(1e-6), 3)):
+        asked.clear()
+        for _ in range(3):
+            seen = await probe_once(endpoint(Http(url=url, dns_ttl=ttl)), net=net, clock=clock, mask=None)
+            assert seen.status == "up"
+        assert len(asked) == look_ups, ttl
