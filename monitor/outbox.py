@@ -11,6 +11,7 @@ nobody else. A restart finds everything as it was; what was in flight is tried a
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -192,7 +193,11 @@ class Outbox:
     def _refused(self, settings: SinkSettings, exc: Exception) -> DeliveryError:
         """What a sink raised: its own word, or a bug of it, which counts as a failure of the network."""
         if isinstance(exc, DeliveryError):
-            return exc
+            # Its parts are the sink's own, and all that follows relies on them.
+            status = exc.status if type(exc.status) is int else None
+            asked = exc.retry_after
+            retry_after = float(asked) if isinstance(asked, int | float) and math.isfinite(asked) else None
+            return DeliveryError(describe(exc), status=status, retry_after=retry_after)
         self._log.error("sink %s crashed", settings.name, exc_info=exc)
         return DeliveryError(f"the sink crashed: {type(exc).__name__}: {describe(exc)}")
 

@@ -138,7 +138,7 @@ class Fields:
             key = keys.get(name)
             if key is None:
                 found.append(((name,), f"unknown key{did_you_mean(name, [*keys, *others])}"))
-            elif not key.available:
+            elif not key.available and value != key.attribute.default:  # what it does by itself, it may be asked for
                 found.append(((name,), "not available yet"))
             else:
                 try:

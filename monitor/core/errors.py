@@ -83,7 +83,11 @@ def describe(exc: BaseException) -> str:
         if isinstance(step, BaseExceptionGroup):
             step = step.exceptions[0]
             continue
-        if text := str(step).strip():
+        try:
+            text = str(step).strip()
+        except Exception:  # noqa: BLE001 - a stranger's `__str__`, and we are talking about its failure already
+            return type(step).__name__
+        if text:
             return text
         step = step.__cause__ or step.__context__
     return type(exc).__name__

@@ -372,6 +372,29 @@ async def test_the_word_of_a_sink_counts_also_from_inside_its_nursery(autojump_c
     assert store.rows[number].state == "dead"  # it said 410
 
 
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even a word")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        DeliveryError("no", status="soon", retry_after=float("nan")),
+        DeliveryError("no", retry_after="later"),
+        DeliveryError(Wordless()),
+        Wordless(),
+    ],
+    ids=["status", "retry after", "message", "words"],
+)
+async def test_a_nonsense_error_of_a_sink_is_a_failed_try(autojump_clock, nonsense):
+    store, ops = MemoryStore(), Scripted(script=[nonsense])
+    store.owe(alert("a"))
+    async with running(store, settings("ops", ops)):
+        await trio.sleep(10)
+    assert ops.seen == [(0, "a", 1), (1, "a", 2)]
+
+
 async def test_a_sink_that_raises_while_it_is_cancelled_does_not_break_the_stop(autojump_clock):
     async def raises_on_the_way_out() -> None:
         async with trio.open_nursery() as nursery:
