@@ -372,7 +372,7 @@ async def test_the_word_of_a_sink_counts_also_from_inside_its_nursery(autojump_c
     assert store.rows[number].state == "dead"  # it said 410
 
 
-class Wordless(Exception):
+class WordlessError(Exception):
     def __str__(self) -> str:
         raise ValueError("not even a word")
 
@@ -382,8 +382,8 @@ class Wordless(Exception):
     [
         DeliveryError("no", status="soon", retry_after=float("nan")),
         DeliveryError("no", retry_after="later"),
-        DeliveryError(Wordless()),
-        Wordless(),
+        DeliveryError(WordlessError()),
+        WordlessError(),
     ],
     ids=["status", "retry after", "message", "words"],
 )

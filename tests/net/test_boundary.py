@@ -146,7 +146,7 @@ def says(answer: Any) -> Callable[[Probe], Any]:
         (says(Verdict(Status.DOWN, "late")), "got one with something else in it"),  # type: ignore[arg-type] # nonsense
         (says(Verdict.down("late", phase=7)), "got one with something else in it"),  # type: ignore[arg-type] # nonsense
         (raises(ProbeError(Reason("late"))), "cannot be used: AttributeError"),  # type: ignore[arg-type] # nonsense
-        (raises(UnspeakableError()), "cannot be used: RuntimeError: no words"),
+        (raises(UnspeakableError()), "the check crashed: UnspeakableError: UnspeakableError"),
         (spoils("phases", {"connect": "soon"}), "cannot be used: TypeError"),
         (spoils("phases", {3: 0.1}), "a phase is called by a text, not by int"),
         (spoils("phases", None), "cannot be used: AttributeError"),
