@@ -22,6 +22,7 @@ from checks.http import Http
 from checks.websocket import WebSocket
 from hostile.servers_dns import Names
 from hostile.table import HEALTHY, ROWS
+from monitor.limits import spare_what_is_loaded
 from monitor.net.resolve import Resolver
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
@@ -155,15 +156,16 @@ async def run(
         for number in range(healthy):
             one = attrs.evolve(HEALTHY, host=f"healthy-{number}.test")
             supervisor.start(place.endpoint(one, name=f"healthy {number}", timeout=timeout, interval=1.0))
+        spare_what_is_loaded()  # as the daemon does
         await enough.wait()
         nursery.cancel_scope.cancel()
     names.release()
-    after = await _settled(before)
+    after = await settled(before)
     good = [look for name, each in looks.items() if name.startswith("healthy ") for look in each]
     return Report(looks={each.name: looks[each.name] for each in rows}, healthy=good, before=before, after=after)
 
 
-async def _settled(before: Leftovers) -> Leftovers:
+async def settled(before: Leftovers) -> Leftovers:
     """What is left once threads that were let go had a moment to end."""
     with trio.move_on_after(5):
         while Leftovers.now() != before:
