@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CHUNK = 65536
 _HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
-_EAGER_READS = 8  # small reads that found data waiting before other tasks get their turn; a full one counts for all
+_EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
 # The C class alone: Python's own on top of it costs a tenth of a probe.
 Connection = socket.SocketType
 # Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
@@ -50,7 +50,7 @@ _EVIDENCE = 1.0  # seconds spent on asking what a refused certificate says
 class SocketStream:
     """A connected socket, with TLS or without; see `monitor.net.Stream`."""
 
-    __slots__ = ("_answer_due", "_eager", "_sends", "_socket", "_waiting", "ip", "ragged")
+    __slots__ = ("_answer_due", "_eager", "_sends", "_socket", "_swallowed", "_waiting", "ip", "ragged")
 
     def __init__(self, connection: Connection, ip: str) -> None:
         """Own *connection*, which must be non-blocking."""
@@ -59,7 +59,8 @@ class SocketStream:
         self._socket = connection
         self._sends = 0
         self._answer_due = False
-        self._eager = 0
+        self._eager = 0  # reads that found data waiting
+        self._swallowed = 0  # bytes they gave since the last turn
         self._waiting = 0  # tasks that wait for the socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -95,7 +96,7 @@ class SocketStream:
             try:
                 data = self._socket.recv(max_bytes or CHUNK)
             except (BlockingIOError, ssl.SSLWantReadError):
-                self._eager = 0
+                self._eager = self._swallowed = 0
                 await self._readable()
             except ssl.SSLWantWriteError:
                 await self._writable()
@@ -107,11 +108,14 @@ class SocketStream:
                 self.ragged = True
                 return b""
             else:
-                most = max_bytes or CHUNK
-                self._eager += max(len(data), most // _EAGER_READS)
-                if self._eager >= most:
-                    self._eager = 0
+                self._eager += 1
+                self._swallowed += len(data)
+                if self._swallowed >= (max_bytes or CHUNK):
+                    self._eager = self._swallowed = 0
                     await _take_turn()
+                elif self._eager >= _EAGER_READS:
+                    self._eager = 0
+                    await trio.lowlevel.checkpoint()
                 return data
 
     async def _readable(self) -> None:
