@@ -8,7 +8,7 @@ UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint bench bench-scale soak lock clean
+.PHONY: run demo test lint bench bench-scale soak hostile lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -34,6 +34,9 @@ bench-scale: $(BENCH_VENV)/.benches  ## ten minutes at 1,000 probes a second, 50
 
 soak: $(BENCH_VENV)/.benches  ## 200,000 probes, good and hostile mixed: nothing grows
 	$(BENCH_VENV)/bin/python -m benchmarks.run soak $(ARGS)
+
+hostile: $(VENV)/.tests  ## every hostile server at once beside healthy endpoints: verdicts, overruns, lateness, memory
+	PYTHONPATH=tests $(BIN)/python -m hostile $(ARGS)
 
 lock:  ## pin again after a change of dependencies; ARGS=--upgrade takes newer ones (needs uv)
 	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \
