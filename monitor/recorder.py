@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from monitor.core.alerting import Decision
-    from monitor.core.model import Endpoint, Observation
+    from monitor.core.model import Endpoint, Observation, Thresholds
     from monitor.core.ports import Clock, Rand
     from monitor.store import Store
 
@@ -56,33 +56,49 @@ class Recorder:
 
     async def record(self, endpoint: Endpoint, observation: Observation) -> bool:
         """Take *observation* of *endpoint*; say whether a change of state is under way, unconfirmed."""
-        async with self._locks[endpoint.name]:
-            before = self._records.get(endpoint.name) or Record(name=endpoint.name)
-            health, change = advance(before.health, observation, endpoint.thresholds)
-            decision = None
-            if change is not None:
-                decision = decide(change, observation.reason, self._situation(endpoint, before))
-            after = attrs.evolve(
-                _decided(before, decision),
-                health=health,
-                last=observation,
-                watched=True,
-                described=described(endpoint, self.external_url),
-            )
-            entry = Entry(record=after, observation=observation, decision=decision)
-            with trio.CancelScope(shield=True):  # the copy here and the store must not part
-                await self._write(entry, before, urgent=health.unconfirmed)
-            _say_what_is_shown(endpoint, before.health, health, observation)
-        self._feed.publish(Observed(endpoint, self._records[endpoint.name]))
-        return self._records[endpoint.name].health.unconfirmed
+        lock = self._locks[endpoint.name]
+        try:
+            lock.acquire_nowait()  # nearly always free; waiting in turn would cost a round of the loop
+        except trio.WouldBlock:
+            await lock.acquire()
+        try:
+            after = await self._take(endpoint, observation)
+        finally:
+            lock.release()
+        self._feed.publish(Observed(endpoint, after))
+        return after.health.unconfirmed
 
-    async def _write(self, entry: Entry, before: Record, *, urgent: bool) -> None:
-        """Write *entry*; one that decides nothing and is part of no streak may wait for others."""
-        name = entry.record.name
-        if entry.decision is None and not urgent:
+    async def _take(self, endpoint: Endpoint, observation: Observation) -> Record:
+        """Decide and write; return how the endpoint stands after that. One at a time for each endpoint."""
+        before = self._records.get(endpoint.name) or Record(name=endpoint.name)
+        thresholds = endpoint.thresholds
+        health, change = advance(before.health, observation, thresholds)
+        decision = None
+        if change is not None:
+            decision = decide(change, observation.reason, self._situation(endpoint, before))
+        after = attrs.evolve(
+            _decided(before, decision),
+            health=health,
+            last=observation,
+            watched=True,
+            described=described(endpoint, self.external_url),
+        )
+        entry = Entry(record=after, observation=observation, decision=decision)
+        if decision is None and not health.unconfirmed:  # part of no streak, it may wait for others
             self._store.append(entry)
-            self._records[name] = entry.record
-            return
+            self._records[endpoint.name] = after
+        else:
+            await self._write(entry, before)
+        _say_what_is_shown(endpoint.name, thresholds, before.health, health, observation)
+        return self._records[endpoint.name]
+
+    async def _write(self, entry: Entry, before: Record) -> None:
+        """Write *entry* now, to its end: the copy here and the store must not part."""
+        with trio.CancelScope(shield=True):
+            await self._commit(entry, before)
+
+    async def _commit(self, entry: Entry, before: Record) -> None:
+        name = entry.record.name
         try:
             transition = await self._store.commit(entry)
         except StoreError as exc:
@@ -112,8 +128,7 @@ class Recorder:
             gone = attrs.evolve(
                 _decided(before, decision), health=Health(), since=None, incident=None, last=None, watched=False
             )
-            with trio.CancelScope(shield=True):
-                await self._write(Entry(record=gone, decision=decision), before, urgent=True)
+            await self._write(Entry(record=gone, decision=decision), before)
 
     def _situation(self, endpoint: Endpoint, record: Record) -> Situation:
         return Situation(
@@ -139,13 +154,17 @@ class Recorder:
         )
 
 
-def _say_what_is_shown(endpoint: Endpoint, before: Health, after: Health, observation: Observation) -> None:
+def _say_what_is_shown(
+    name: str, thresholds: Thresholds, before: Health, after: Health, observation: Observation
+) -> None:
     """Log when `unknown` begins to cover the state, and when it ends: no transition, and not to be silent about."""
-    was, now = (health.shown(endpoint.thresholds) is State.UNKNOWN for health in (before, after))
+    if before.unknowns == after.unknowns:
+        return
+    was, now = (health.shown(thresholds) is State.UNKNOWN for health in (before, after))
     if now and not was:
-        log.warning("%s: cannot tell, shown as unknown: %s", endpoint.name, observation.reason.message)
+        log.warning("%s: cannot tell, shown as unknown: %s", name, observation.reason.message)
     elif was and not now:
-        log.info("%s: can tell again: %s", endpoint.name, after.state)
+        log.info("%s: can tell again: %s", name, after.state)
 
 
 def _decided(before: Record, decision: Decision | None) -> Record:

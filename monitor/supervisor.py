@@ -55,15 +55,24 @@ class Checker:
         due = first_probe(endpoint.name, endpoint.interval, now)
         while True:
             await self._sleep_until(due)
-            async with self._slots:
+            await self._take_slot()
+            try:
                 started = self.progress_at = trio.current_time()
                 self.lag = max(0.0, started - due)
                 observation = await self._probe(endpoint)
+            finally:
+                self._slots.release()
             unconfirmed = await self._record(endpoint, observation)
             now = self.progress_at = trio.current_time()
             self.missed += grid.between(max(due, started), now)
             retry = endpoint.retry_interval if unconfirmed else None
             due = next_probe(grid, started=started, now=now, retry_interval=retry)
+
+    async def _take_slot(self) -> None:
+        try:
+            self._slots.acquire_nowait()  # there is nearly always one; waiting in turn would cost a round of the loop
+        except trio.WouldBlock:
+            await self._slots.acquire()
 
     async def _sleep_until(self, due: float) -> None:
         with trio.CancelScope(deadline=due) as self._nap:

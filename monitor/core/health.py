@@ -42,7 +42,7 @@ class Streak:
             return NO_STREAK
         if self.count == 0:
             return Streak(1, observation.started_at, observation.reason)
-        return attrs.evolve(self, count=self.count + 1)
+        return Streak(self.count + 1, self.since, self.reason)
 
 
 NO_STREAK = Streak()

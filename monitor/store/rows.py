@@ -81,7 +81,7 @@ def _reason_from_text(text: str | None) -> Reason:
 
 
 def _streak_json(streak: Streak) -> list[Any] | None:
-    if streak == NO_STREAK:
+    if streak.count == 0:
         return None
     return [streak.count, _millis_or_none(streak.since), _reason_json(streak.reason)]
 
