@@ -82,7 +82,8 @@ class Crowd:
 
     async def until_all(self, state: State) -> None:
         self._waited_for, self._reached = state, trio.Event()
-        await self._reached.wait()
+        with trio.fail_after(120):  # a checker that hangs must not hang the test
+            await self._reached.wait()
 
 
 async def test_a_thousand_that_hang_at_once_and_heal_are_up_again_with_their_second_probe(
