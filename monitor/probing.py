@@ -86,15 +86,16 @@ async def _contained(endpoint: Endpoint, probe: Probe) -> tuple[object, BaseExce
         answer = await check.probe(probe)
 
     bug: BaseException | None = None
-    with trio.move_on_after(endpoint.timeout) as deadline:
-        try:
-            async with trio.open_nursery() as own:
-                own.start_soon(contained)
-        except BaseExceptionGroup as group:  # whatever the check raised, SystemExit and leaked nurseries included
-            cancelled, bug = group.split(trio.Cancelled)
-            if cancelled is not None:
-                raise cancelled from None  # ours; what else was raised in the rush no longer matters
-    return answer, bug, deadline.cancel_called
+    deadline = trio.current_time() + endpoint.timeout
+    try:
+        async with trio.open_nursery() as own:
+            own.cancel_scope.deadline = deadline
+            own.start_soon(contained)
+    except BaseExceptionGroup as group:  # whatever the check raised, SystemExit and leaked nurseries included
+        cancelled, bug = group.split(trio.Cancelled)
+        if cancelled is not None:
+            raise cancelled from None  # ours; what else was raised in the rush no longer matters
+    return answer, bug, trio.current_time() >= deadline
 
 
 def _judged(answer: object, bug: BaseException | None, phase: str | None) -> Verdict:
