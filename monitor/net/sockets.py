@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 CHUNK = 65536
 _HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
 _EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
+_HEAVY = 0.002  # seconds of work on one full buffer from which on a flood queues with its like
 # The C class alone: Python's own on top of it costs a tenth of a probe.
 Connection = socket.SocketType
 # Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
@@ -50,7 +51,17 @@ _EVIDENCE = 1.0  # seconds spent at most on asking what a refused certificate sa
 class SocketStream:
     """A connected socket, with TLS or without; see `monitor.net.Stream`."""
 
-    __slots__ = ("_answer_due", "_eager", "_sends", "_socket", "_swallowed", "_waiting", "ip", "ragged")
+    __slots__ = (
+        "_answer_due",
+        "_eager",
+        "_mouthful_at",
+        "_sends",
+        "_socket",
+        "_swallowed",
+        "_waiting",
+        "ip",
+        "ragged",
+    )
 
     def __init__(self, connection: Connection, ip: str) -> None:
         """Own *connection*, which must be non-blocking."""
@@ -60,7 +71,8 @@ class SocketStream:
         self._sends = 0
         self._answer_due = False
         self._eager = 0  # reads that found data waiting
-        self._swallowed = 0  # bytes they gave since the last turn
+        self._swallowed = 0  # bytes they gave since others had a turn
+        self._mouthful_at = float("inf")  # when a full buffer of such bytes was handed out
         self._waiting = 0  # tasks that wait for the socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -110,13 +122,22 @@ class SocketStream:
             else:
                 self._eager += 1
                 self._swallowed += len(data)
-                if self._swallowed >= (max_bytes or CHUNK):
-                    self._eager = self._swallowed = 0
-                    await _take_turn()
-                elif self._eager >= _EAGER_READS:
-                    self._eager = 0
-                    await trio.lowlevel.checkpoint()
+                if self._eager >= _EAGER_READS or self._swallowed >= (max_bytes or CHUNK):
+                    await self._give_way(max_bytes or CHUNK)
                 return data
+
+    async def _give_way(self, mouthful: int) -> None:
+        """Let deadlines and others have their turn, however fast the peer sends."""
+        self._eager = 0
+        if self._swallowed < mouthful:
+            await trio.lowlevel.checkpoint()
+            return
+        self._swallowed = 0
+        if trio.current_time() - self._mouthful_at > _HEAVY:
+            await _take_turn()
+        else:
+            await trio.lowlevel.checkpoint()
+        self._mouthful_at = trio.current_time()
 
     async def _readable(self) -> None:
         self._waiting += 1
@@ -140,8 +161,8 @@ class SocketStream:
 
     async def handshake(self, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
         """Speak TLS from now on. Raises OSError or ValueError, as `ssl` does."""
-        # `ssl` wants the whole class; plain connections do without its layers.
-        plain = socket.socket(fileno=self._socket.detach())
+        # `ssl` wants the whole class; plain connections do without its layers. Told the kind, it need not ask for it.
+        plain = socket.socket(self._socket.family, socket.SOCK_STREAM, 0, fileno=self._socket.detach())
         plain.setblocking(False)
         secured = context.wrap_socket(
             plain, server_hostname=host.encode("ascii"), do_handshake_on_connect=False, suppress_ragged_eofs=False
@@ -176,7 +197,8 @@ _turns: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of floods"
 async def _take_turn() -> None:
     """Wait until it is this flood's turn: however many there are, the loop comes round in the time that one takes.
 
-    What was read is worked on after this, so the lock is handed on one round of the loop after it was taken.
+    For what takes long to look at: tiny chunks, empty frames. The work comes after this, when what was read is
+    handed out, so the lock is given on one round of the loop after it was taken.
     """
     try:
         turns = _turns.get()

@@ -220,7 +220,7 @@ ROWS = [
     tls("body without a length, properly closed", secure(CONTEXT, answers(HEAD + b"\r\nall of it")), OK),
     tls("silence after the handshake", secure(CONTEXT, mute), "timeout", PROCESSING),
     tls("endless body over TLS", secure(CONTEXT, then_flood(HEAD + b"\r\n", bytes(65536))), "limit", TRANSFER),
-    tls("one-byte records", secure(CONTEXT, then_flood(HEAD + b"\r\n", b"x", times=300)), OK),
+    tls("one-byte records", secure(CONTEXT, then_flood(HEAD + b"\r\n", b"x", times=100)), OK),
     tls("redirect from https to http",
         secure(CONTEXT, answers(http(302, b"", "Location: http://127.0.0.1:1/"))), "policy", PROCESSING),
 ]  # fmt: skip

@@ -95,7 +95,7 @@ async def test_a_thousand_that_hang_at_once_and_heal_are_up_again_with_their_sec
         supervisor = Supervisor(checkers, probe=crowd.probe, record=crowd.record, slots=trio.CapacityLimiter(MANY))
         check = Http(url=f"http://127.0.0.1:{port}/")
         for number in range(MANY):
-            one = endpoint(check, name=f"{number}", interval=3.0, timeout=1.0, retry_interval=3.0, failure_threshold=1)
+            one = endpoint(check, name=f"{number}", interval=5.0, timeout=2.0, retry_interval=5.0, failure_threshold=1)
             supervisor.start(one)
         spare_what_is_loaded()  # as the daemon does
         await crowd.until_all(State.UP)

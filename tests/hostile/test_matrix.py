@@ -61,7 +61,7 @@ def test_nothing_is_left_behind(report: Report) -> None:
 
 @pytest.mark.parametrize("row", GREEDY, ids=lambda row: row.name)
 async def test_no_answer_takes_more_than_16_mib(place: Servers, row: Row) -> None:
-    growth = await peak_growth(place, row, timeout=0.3)
+    growth = await peak_growth(place, row, timeout=0.2)
     if growth is None:
         pytest.skip("this system does not tell the peak of a span of time")
     assert growth < 16 * MIB
