@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 class Checker:
     """The task of one endpoint."""
 
+    # There may be a hundred thousand of them.
+    __slots__ = (
+        *("_asked", "_life", "_nap", "_probe", "_record", "_slots"),
+        *("endpoint", "lag", "missed", "progress_at", "stopped"),
+    )
+
     def __init__(self, endpoint: Endpoint, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter) -> None:
         """Check *endpoint* once `run` runs, taking one of *slots* for each probe."""
         self.endpoint = endpoint
