@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 CHUNK = 65536
 _HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
 _EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
-_HEAVY = 0.002  # seconds of work on one full buffer from which on a flood queues with its like
+_HEAVY = 0.001  # seconds of work on one full buffer from which on a flood queues with its like
 # The C class alone: Python's own on top of it costs a tenth of a probe.
 Connection = socket.SocketType
 # Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
