@@ -21,7 +21,7 @@ import trio
 from benchmarks.layers import Profile, Sampler, Spent
 from monitor.config.load import load
 from monitor.daemon import Daemon
-from monitor.limits import raise_descriptor_limit
+from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +78,7 @@ async def watched(config: Config, began: float, warm_up: float, seconds: float) 
     async with trio.open_nursery() as nursery:
         await nursery.start(daemon.serve)
         ready = time.monotonic() - began
+        spare_what_is_loaded()  # as `monitor run` does
         await trio.sleep(warm_up)
         await watch.run(seconds)
         not_up = sum(record.health.state != "up" for record in daemon.records().values())
@@ -104,6 +105,7 @@ async def profiled(config: Config, warm_up: float, seconds: float) -> dict[str, 
     watch = Watch(daemon, float(config.enabled[0].interval))
     async with trio.open_nursery() as nursery:
         await nursery.start(daemon.serve)
+        spare_what_is_loaded()
         await trio.sleep(warm_up)
         before = Spent.so_far()
         with Sampler() as sampler:

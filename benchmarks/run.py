@@ -72,7 +72,7 @@ def whole_daemon(found: Servers, rounds: int) -> dict[str, Any]:
     ]
     medians = alternate(rows, min(rounds, 3), say=say)
     say("lateness at 1,000 probes a second")
-    seen = daemon.inside(url, endpoints=_ENDPOINTS, interval=1, warm_up=3, seconds=30)
+    seen = daemon.inside(url, endpoints=_ENDPOINTS, interval=1, warm_up=daemon.SETTLING, seconds=30)
     say("most probes per second")
     most, _ = daemon.most_probes(url, steps=_STEPS, seconds=8)
     say("where the time goes")
@@ -108,7 +108,7 @@ def scale(found: Servers, _: int) -> dict[str, Any]:
     """Ten minutes at a thousand probes a second; 50,000 and 100,000 endpoints every minute."""
     url = found.urls["http"]
     say("1,000 probes a second for ten minutes")
-    long = daemon.inside(url, endpoints=_ENDPOINTS, interval=1, warm_up=3, seconds=600)
+    long = daemon.inside(url, endpoints=_ENDPOINTS, interval=1, warm_up=daemon.SETTLING, seconds=600)
     figures = {"drift": long.drift * 1000} | {f"ten minutes: {key}": value for key, value in _lateness(long).items()}
     for endpoints, prefix in ((50_000, ""), (100_000, "100,000: ")):
         say(f"{endpoints:,} endpoints every minute")

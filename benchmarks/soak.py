@@ -27,7 +27,7 @@ from benchmarks.harness import program, said
 from benchmarks.hostile_server import BEHAVIOURS
 from monitor.config.load import load
 from monitor.daemon import Daemon
-from monitor.limits import raise_descriptor_limit
+from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
 
 if TYPE_CHECKING:
     from benchmarks.servers import Servers
@@ -97,6 +97,7 @@ async def soaked(config: Config, probes: int) -> list[Seen]:
     seen: list[Seen] = []
     async with trio.open_nursery() as nursery:
         await nursery.start(daemon.serve)
+        spare_what_is_loaded()  # as `monitor run` does
         database = f"file:{config.data_dir / 'monitor.db'}?mode=ro"
         with contextlib.closing(sqlite3.connect(database, uri=True)) as store:
             while not seen or seen[-1].probes < probes:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from monitor.core.errors import ConfigError, MonitorError
+from monitor.core.schedule import LONGEST_FIRST_WAIT
 from monitor.core.text import counted
 from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
@@ -173,6 +174,7 @@ class Daemon:
                 for endpoint in self.config.enabled:
                     self._supervisor.start(endpoint)
                 await checkers.start(self._reload_on_hangup, outbox)
+                checkers.start_soon(_spare_what_stays)
                 log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
                 task_status.started(_url(listener))
                 await self._stop.wait()
@@ -244,6 +246,12 @@ class Daemon:
             await stopped.wait()
         await self._recorder.forget_all_but(after.keys())
         log.info("reloaded: %d new, %d changed, %d gone", len(added), len(changed), len(gone))
+
+
+async def _spare_what_stays() -> None:
+    """Spare the garbage collector's rounds the first results as well: what follows takes their place, one by one."""
+    await trio.sleep(LONGEST_FIRST_WAIT + 1)
+    spare_what_is_loaded()
 
 
 def _url(listener: socket.socket) -> str:
