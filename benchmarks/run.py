@@ -31,7 +31,7 @@ PAGE = Path(__file__).with_name("RESULTS.md")
 _COUNTS = {"http": 2000, "https": 600, "ws": 800}  # probes of one round
 _PROFILED = {"http": 15000, "https": 3000, "ws": 4000}
 _ENDPOINTS = 1000
-_STEPS = (1250, 1500, 1750, 2000, 2250, 2500, 3000)
+_STEPS = (1500, 1750, 2000, 2500, 3000)
 
 
 def say(text: str) -> None:
@@ -46,10 +46,11 @@ def probes(found: Servers, rounds: int) -> dict[str, Any]:
         limit = probe.build_limit(Path(name))
         for scheme, count in _COUNTS.items():
             rows = probe.rows(scheme, found, limit, count)
-            medians[scheme] = alternate(rows, rounds, say=lambda text, scheme=scheme: say(f"{scheme}, {text}"))
+            say(f"{scheme}:")
+            medians[scheme] = alternate(rows, rounds, say=say)
             skipped += [f"{row.name} {row.missing}" for row in rows if row.missing]
     for scheme, count in _PROFILED.items():
-        say(f"{scheme}, where the time goes")
+        say(f"{scheme}: where the time goes")
         url = found.urls[scheme]
         profiles[scheme] = said(program("layers", url, "--ca-file", found.ca_file, "--count", count, "--json"))
     figures = {
