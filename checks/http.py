@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
@@ -21,6 +21,7 @@ from checks.options import address, headers, http_url, json_value, method, min_t
 from checks.redirects import Redirects, location_of
 from monitor.api import (
     TLS,
+    Answer,
     ByteSize,
     Check,
     Fact,
@@ -126,24 +127,22 @@ class Http(Check):
         request, redirects = self._request, None
         answer = await self._send(probe, request, redirects)
         while self.follow_redirects and (location := location_of(answer)):
-            await answer.aclose()  # a redirect's body is not read
+            answer.close()  # a redirect's body is not read
             if redirects is None:
                 redirects = self._redirects(request)
-            redirects.follow(location, answer.status_code, came_from=str(probe.facts["ip"]))
+            redirects.follow(location, answer.status, came_from=str(probe.facts["ip"]))
             request = redirects.request
             answer = await self._send(probe, request, redirects)
-        stream = cast("httpx.AsyncByteStream", answer.stream)
         try:
             self._note(probe, answer)
             probe.facts["url"] = self._shown_url if redirects is None else str(request.url)
             probe.facts["redirects"] = 0 if redirects is None else redirects.followed
-            # Not `aread` and `aclose`: their layers cost as much as all of the probe's system calls.
-            body = b"".join([piece async for piece in stream])
+            body = await answer.read()
         finally:
-            await stream.aclose()
-        return self._judge(probe, answer, body)
+            answer.close()
+        return self._judge(probe, answer.status, body)
 
-    async def _send(self, probe: Probe, request: httpx.Request, redirects: Redirects | None) -> httpx.Response:
+    async def _send(self, probe: Probe, request: httpx.Request, redirects: Redirects | None) -> Answer:
         at_home = redirects is None or redirects.same_origin
         transport = probe.transport(
             tls=self._tls if at_home else self._tls_elsewhere,
@@ -152,7 +151,7 @@ class Http(Check):
             dns_ttl=self.dns_ttl,
             body_limit=self.body_limit,
         )
-        return await transport.handle_async_request(request)
+        return await transport.exchange(request)
 
     def _redirects(self, request: httpx.Request) -> Redirects:
         return Redirects(
@@ -162,20 +161,20 @@ class Http(Check):
             allow_private=self.allow_private,
         )
 
-    def _note(self, probe: Probe, answer: httpx.Response) -> None:
-        probe.facts["status"] = answer.status_code
-        probe.facts["headers"] = _headers(answer.extensions["original_headers"])
-        probe.facts["http_version"] = answer.extensions["http_version"][5:].decode("ascii")
+    def _note(self, probe: Probe, answer: Answer) -> None:
+        probe.facts["status"] = answer.status
+        probe.facts["headers"] = _headers(answer.headers)
+        probe.facts["http_version"] = answer.version
 
-    def _judge(self, probe: Probe, answer: httpx.Response, body: bytes) -> Verdict:
+    def _judge(self, probe: Probe, status: int, body: bytes) -> Verdict:
         probe.facts["body_size"] = len(body)
         if probe.mentions("body"):
-            probe.facts["body"] = _text(body, answer)
+            probe.facts["body"] = _text(body, probe.facts["headers"].get("content-type", ""))
         if probe.mentions("json"):
             probe.facts["json"] = parsed(body, "transfer")
-        if not probe.expects("status") and not 200 <= answer.status_code < 300:
+        if not probe.expects("status") and not 200 <= status < 300:
             # Judged after the transfer, but it is the answer's head that disappoints.
-            return Verdict.down(f"expected status 200-299, got {answer.status_code}", phase="processing")
+            return Verdict.down(f"expected status 200-299, got {status}", phase="processing")
         return Verdict.up()
 
     @cached_property
@@ -223,8 +222,7 @@ def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return joined
 
 
-def _text(body: bytes, answer: httpx.Response) -> str:
-    """The body as text. Only harmless charsets are taken from the server's word."""
-    kind = answer.headers.get("content-type", "").lower()
-    latin = any(charset in kind for charset in ("iso-8859-1", "latin-1", "latin1", "windows-1252"))
+def _text(body: bytes, kind: str) -> str:
+    """The body as text. Only harmless charsets are taken from the server's word, its content-type *kind*."""
+    latin = any(charset in kind.lower() for charset in ("iso-8859-1", "latin-1", "latin1", "windows-1252"))
     return body.decode("latin-1" if latin else "utf-8", errors="replace")

@@ -15,6 +15,8 @@ from monitor.api import Code, ProbeError, Reason
 if TYPE_CHECKING:
     import httpx
 
+    from monitor.api import Answer
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PORTS = {"http": 80, "https": 443}
 _LONGEST_LOCATION = 8192
@@ -31,11 +33,11 @@ _NAT64 = _ENDS_IN_IPV4[1]
 _ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
-def location_of(answer: httpx.Response) -> str | None:
+def location_of(answer: Answer) -> str | None:
     """Where *answer* sends us, or None when it sends us nowhere."""
-    if answer.status_code not in _REDIRECTS:
+    if answer.status not in _REDIRECTS:
         return None
-    values = [value for name, value in answer.extensions["original_headers"] if name.lower() == b"location"]
+    values = [value for name, value in answer.headers if name.lower() == b"location"]
     return values[0].decode("latin-1") if values else None
 
 

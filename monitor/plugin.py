@@ -196,7 +196,7 @@ class Probe:
         vet: Vet | None = None,
         dns_ttl: float = 0.0,
         body_limit: int = DEFAULT_BODY_LIMIT,
-    ) -> httpx.AsyncBaseTransport:
+    ) -> Transport:
         """An httpx transport that opens a fresh connection for each request, bounded in size, phases measured.
 
         What goes wrong is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.

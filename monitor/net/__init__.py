@@ -73,6 +73,28 @@ class Stream(Protocol):
         """Close as `aclose` does; never blocks, and may be called again."""
 
 
+class Answer(Protocol):
+    """What a server answered: the head at once, the body when it is read."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+
+    @property
+    def version(self) -> str:
+        """`1.1`."""
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names as the server wrote them, in its order."""
+
+    async def read(self) -> bytes:
+        """Read the whole body, decoded. Raises ProbeError, or `trio.BrokenResourceError` caused by one."""
+
+    def close(self) -> None:
+        """Close the connection; what was not read is lost."""
+
+
 class Net(Protocol):
     """The way out."""
 

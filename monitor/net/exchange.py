@@ -1,0 +1,120 @@
+"""One request, one answer: on a connection of its own, phases measured, the body read as far as it is wanted.
+
+Phases: those of `connect`, then `processing` until the first byte of the answer and `transfer` to its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+
+from monitor.net.http import AnswerReader, decoder_for
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from monitor.net import Stream, Trace
+    from monitor.net.http import Decoder, Head, Headers
+
+_SMALL = 1024  # bytes of a request that a server reads whole before it answers
+
+
+@attrs.frozen(kw_only=True)
+class Prepared:
+    """A request, ready to go: rendered once for a check that sends the same at every probe."""
+
+    raw: bytes
+    host: str
+    port: int
+    encrypted: bool
+    without_body: bool  # is the answer's head all of it? (HEAD)
+
+
+class WholeAnswer:
+    """See `monitor.net.Answer`."""
+
+    __slots__ = ("_head", "_limit", "_reader", "_stream")
+
+    def __init__(self, head: Head, reader: AnswerReader, stream: Stream, limit: int) -> None:
+        """Take over *stream*; the body, decoded, may have *limit* bytes."""
+        self._head = head
+        self._reader = reader
+        self._stream = stream
+        self._limit = limit
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._head.status
+
+    @property
+    def version(self) -> str:
+        """`1.1`."""
+        return self._head.version
+
+    @property
+    def headers(self) -> Headers:
+        """Names as the server wrote them, in its order."""
+        return self._head.headers
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Give the body, decoded, as it comes. Raises ProbeError, or BrokenResourceError caused by one."""
+        reader, decoder = self._reader, None
+        while True:
+            for data in reader.take():
+                decoder = decoder or decoder_for(self._head, self._limit)
+                if decoder is None:
+                    yield data
+                    continue
+                for piece in decoder.decode(data):
+                    yield piece
+                    await trio.lowlevel.checkpoint()  # a bomb gives others their turn
+            if reader.complete:
+                break
+            await _more(self._stream, reader)
+        _end(decoder)
+
+    async def read(self) -> bytes:
+        """Read the whole body."""
+        return b"".join([piece async for piece in self.pieces()])
+
+    def close(self) -> None:
+        """Close the connection; what was not read is lost."""
+        self._stream.close()
+
+
+async def exchange(prepared: Prepared, stream: Stream, trace: Trace, *, body_limit: int) -> WholeAnswer:
+    """Send the request on *stream* and read the answer's head. Raises as `WholeAnswer.pieces` does."""
+    trace.phase("processing")
+    reader = AnswerReader(body_limit=body_limit, without_body=prepared.without_body)
+    try:
+        await stream.send_all(prepared.raw)
+    except trio.BrokenResourceError:
+        if len(prepared.raw) < _SMALL:
+            raise
+        # A server may answer and close before it has read all of it; then its answer counts.
+    data = await stream.receive_some()
+    if data:
+        trace.phase("transfer")
+    _take(stream, reader, data)
+    while reader.head is None:
+        await _more(stream, reader)
+    return WholeAnswer(reader.head, reader, stream, body_limit)
+
+
+async def _more(stream: Stream, reader: AnswerReader) -> None:
+    _take(stream, reader, await stream.receive_some())
+
+
+def _take(stream: Stream, reader: AnswerReader, data: bytes) -> None:
+    if data:
+        reader.feed(data)
+    else:
+        reader.end(ragged=stream.ragged)
+
+
+def _end(decoder: Decoder | None) -> None:
+    if decoder is not None:
+        decoder.end()
