@@ -56,6 +56,28 @@ class Situation:
     rand: Rand
 
 
+@attrs.frozen
+class Tell:
+    """These sinks are told, now."""
+
+    sinks: tuple[str, ...]
+
+
+@attrs.frozen
+class Hold:
+    """Nobody is told, for now or at all; *why* is recorded with the transition."""
+
+    why: Outcome
+
+
+def policy(situation: Situation) -> Tell | Hold:
+    """Who is told that an incident begins. Whatever may hold an alert back has its place here.
+
+    It holds back a beginning and nothing else: the end goes to whom the beginning went (PRODUCT section 4).
+    """
+    return Tell(situation.sinks) if situation.sinks else Hold(Outcome.POLICY)
+
+
 def decide(change: Change, reason: Reason, situation: Situation) -> Decision:
     """Decide what *change* leads to; *reason* is that of the observation that confirmed it."""
     incident = situation.incident
@@ -82,14 +104,18 @@ def leave(state: State, situation: Situation) -> Decision | None:
 
 
 def _open(change: Change, reason: Reason, situation: Situation) -> Decision:
+    match policy(situation):
+        case Tell(sinks):
+            owed, outcome = sinks, Outcome.ALERTED
+        case Hold(why):
+            owed, outcome = (), why
     incident = Incident(
         id=situation.rand.id(),
         endpoint=situation.endpoint,
         started_at=change.streak.since or situation.now,
         reason=change.streak.reason,
-        owed=situation.sinks,
+        owed=owed,
     )
-    outcome = Outcome.ALERTED if incident.owed else Outcome.POLICY
     transition = _transition(situation, change.before, change.after, reason, incident, outcome)
     return _announced("alert.firing", transition, incident, situation)
 
