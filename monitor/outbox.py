@@ -14,13 +14,15 @@ import json
 import math
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import trio
 
-from monitor.core.delivery import TRY_TIMEOUT, Dead, Retry, after_failure
+from monitor.core.delivery import LONGEST_RETRY_AFTER, TRY_TIMEOUT, Dead, Retry, after_failure
 from monitor.core.errors import DeliveryError, StoreError, describe
 from monitor.core.quantities import seconds_text
+from monitor.core.steady import SteadyClock
 from monitor.core.text import printable
 from monitor.plugin import Message
 
@@ -62,6 +64,7 @@ class Outbox:
         self._sinks = dict(sinks)
         self._net = net
         self._clock = clock
+        self._steady = SteadyClock(clock)  # for what is put off, so that a clock set back puts off nothing more
         self._rand = rand
         self._log = log
         self._mask = mask
@@ -87,8 +90,12 @@ class Outbox:
         """Deliver until cancelled; tries in flight then are abandoned and stay pending."""
         async with trio.open_nursery() as tries:
             task_status.started()
+            caught_up = False
             while True:
                 try:
+                    if not caught_up:
+                        await self._catch_up()
+                        caught_up = True
                     pause = await self._round(tries)
                 except StoreError as exc:
                     self._store_trouble(exc)
@@ -98,6 +105,12 @@ class Outbox:
                 self._progressed()
                 with trio.move_on_after(pause):
                     await self._bell.receive()
+
+    async def _catch_up(self) -> None:
+        """Where all that waits lies further ahead than any pause, the clock was set back while we were away."""
+        due_at = await self._store.next_due(sinks=tuple(self._sinks))
+        if due_at is not None and due_at - self._steady.now() > timedelta(seconds=LONGEST_RETRY_AFTER):
+            self._steady.catch_up(due_at)
 
     async def drained(self) -> None:
         """Wait until nothing is in flight and nothing that is due now waits; what is put off to later may wait."""
@@ -109,7 +122,7 @@ class Outbox:
                 self._store_trouble(exc)
                 await trio.sleep(STORE_PAUSE)
                 continue
-            if not self._in_flight and (due_at is None or due_at > self._clock.wall()):
+            if not self._in_flight and (due_at is None or due_at > self._steady.now()):
                 return
             if not self._in_flight:
                 self.ring()  # somebody else's may be lost; a try rings when it ends
@@ -117,7 +130,7 @@ class Outbox:
 
     async def _round(self, tries: trio.Nursery) -> float:
         """Start every try that is due and has room; the seconds until another may be."""
-        now = self._clock.wall()
+        now = self._steady.now()
         gone = await self._store.abandon(
             keep=tuple(self._sinks), busy=tuple(self._in_flight), error=_NOT_CONFIGURED, at=now
         )
@@ -133,7 +146,7 @@ class Outbox:
         due_at = await self._store.next_due(sinks=tuple(self._room()), busy=tuple(self._in_flight))
         if due_at is None:
             return LONGEST_SLEEP
-        return min(LONGEST_SLEEP, max(0.0, (due_at - self._clock.wall()).total_seconds()))
+        return min(LONGEST_SLEEP, max(0.0, (due_at - self._steady.now()).total_seconds()))
 
     def _room(self) -> dict[str, int]:
         """How many more tries each sink may have; those without any are left out."""
@@ -214,7 +227,7 @@ class Outbox:
         self, delivery: Delivery, settings: SinkSettings, error: DeliveryError, *, first_try_at: datetime
     ) -> None:
         attempts = delivery.attempts + 1
-        now = self._clock.wall()
+        now = self._steady.now()
         answer = after_failure(
             error,
             attempts=attempts,

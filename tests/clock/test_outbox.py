@@ -125,6 +125,41 @@ async def test_a_ring_wakes_it_at_once(autojump_clock):
     assert ops.times == [7.0]
 
 
+@pytest.mark.parametrize("jump", [timedelta(days=-1), timedelta(minutes=-10)], ids=str)
+async def test_a_clock_that_is_set_back_puts_off_no_retry(autojump_clock, jump):
+    store, clock = MemoryStore(), TrioClock()
+    ops = Scripted(script=[unavailable(), unavailable(), unavailable()])
+    store.owe(alert("a"))
+    async with running(store, settings("ops", ops), clock=clock):
+        await trio.sleep(0.5)
+        clock.skew = jump
+        await trio.sleep(30)
+    assert ops.seen == [(0.0, "a", 1), (1.0, "a", 2), (3.0, "a", 3), (7.0, "a", 4)]
+
+
+async def test_a_clock_that_was_set_back_while_stopped_puts_off_no_retry(autojump_clock):
+    store, clock = MemoryStore(), TrioClock()
+    ops = Scripted(script=[unavailable()])
+    store.owe(alert("a"))
+    async with running(store, settings("ops", ops), clock=clock):
+        await trio.sleep(0.5)
+    clock.skew = timedelta(days=-1)
+    async with running(store, settings("ops", ops), clock=clock):
+        await trio.sleep(5)
+    assert ops.times == [0.0, 0.5]
+
+
+async def test_a_clock_that_is_set_forward_holds_back_nothing_new(autojump_clock):
+    store, clock, ops = MemoryStore(), TrioClock(), Scripted()
+    async with running(store, settings("ops", ops), clock=clock) as outbox:
+        await trio.sleep(5)
+        clock.skew = timedelta(days=1)
+        store.owe(alert("a", at=clock.wall()))
+        outbox.ring()
+        await trio.sleep(5)
+    assert ops.times == [5.0]
+
+
 async def test_a_lost_ring_costs_a_minute_at_most(autojump_clock):
     store, ops = MemoryStore(), Scripted()
     async with running(store, settings("ops", ops)):
