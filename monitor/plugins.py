@@ -7,7 +7,6 @@ too. A class is loaded only when somebody needs it, so that a broken package har
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -84,6 +83,8 @@ def _module(name: str) -> ModuleType:
 def _file(name: str, directory: Path | None) -> ModuleType:
     """The module of a local file: loaded once per process, so that a reload of the config finds the same classes."""
     path = Path(directory or "", name).absolute()
+    import hashlib  # noqa: PLC0415 - only for a check in a local file
+
     digest = hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
     known = f"monitor_local_{path.stem}_{digest}"
     if known in sys.modules:
