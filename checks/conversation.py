@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from checks.steps import Step
 
 _ABNORMAL = 1006  # what stands for a close code where none came
+_TOO_BIG = 1009
 _HEAD_LIMIT = 16 * 1024  # what h11 takes at most, too
 _MESSAGE_LIMIT = 1024 * 1024  # bytes of one message
 _MOST_WAITING = 4 * 1024 * 1024  # bytes of messages that no step has looked at yet
@@ -87,7 +88,7 @@ class Conversation:
             RemoteProtocolError,
             h11.ProtocolError,
         ) as group:
-            self._fail(Code.PROTOCOL, _protocol_text(group.exceptions[0]))
+            self._fail(*_ending(group.exceptions[0]))
         finally:
             self._stream.close()
         if not finished:
@@ -135,7 +136,7 @@ class Conversation:
                 if self._waiting > _MOST_WAITING:
                     self._fail(Code.LIMIT, f"more than {_MOST_WAITING >> 20} MiB of messages came unread")
         if self._pinging:
-            self._fail(Code.PROTOCOL, _closed_text(connection.closed))
+            self._fail(*_closing(connection.closed))
 
     async def _talk(self, connection: WebSocketConnection) -> None:
         self._probe.phase("dialogue")
@@ -169,7 +170,8 @@ class Conversation:
                 try:
                     message = await self._messages.receive()
                 except trio.EndOfChannel:
-                    self._fail(Code.PROTOCOL, f"{_closed_text(connection.closed)} before a message with {step.expect}")
+                    code, text = _closing(connection.closed)
+                    self._fail(code, f"{text} before a message with {step.expect}")
                 self._waiting -= len(message)
                 complaint = expectations.first_false(_facts(message, expectations))
                 if complaint is None:
@@ -264,20 +266,23 @@ def _facts(message: str | bytes, expectations: Expectations) -> dict[str, Any]:
     return facts
 
 
-def _closed_text(closed: CloseReason | None) -> str:
+def _closing(closed: CloseReason | None) -> tuple[Code, str]:
+    """Say how a connection was closed that we had not done with."""
     if closed is None or closed.code == _ABNORMAL:
-        return "the server dropped the connection"
+        return Code.PROTOCOL, "the server dropped the connection"
+    if closed.code == _TOO_BIG and (closed.reason or "").startswith("Exceeded maximum message size"):
+        return Code.LIMIT, f"a message is larger than {_MESSAGE_LIMIT >> 20} MiB"  # trio-websocket closed it, for us
     reason = f": {closed.reason}" if closed.reason else ""
-    return f"the server closed the connection with code {closed.code}{reason}"
+    return Code.PROTOCOL, f"the server closed the connection with code {closed.code}{reason}"
 
 
-def _protocol_text(exc: BaseException) -> str:
+def _ending(exc: BaseException) -> tuple[Code, str]:
     """Say what trio-websocket or wsproto raised; an error about our answer hides the server's that it answers to."""
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
     if isinstance(exc, trio_websocket.ConnectionClosed):
-        return _closed_text(exc.reason)
+        return _closing(exc.reason)
     theirs = exc
     while theirs.__context__ is not None:
         theirs = theirs.__context__
-    return f"the server broke the protocol: {describe(theirs)}"
+    return Code.PROTOCOL, f"the server broke the protocol: {describe(theirs)}"

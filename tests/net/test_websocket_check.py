@@ -248,6 +248,16 @@ async def test_unread_messages_are_bounded(nursery: trio.Nursery) -> None:
     assert (seen.status, seen.reason.code in ("limit", "timeout")) == ("down", True), seen.reason
 
 
+@pytest.mark.parametrize("steps", [(), (Step(expect=NEVER),)], ids=["no steps", "a step"])
+async def test_a_message_too_large_is_beyond_the_limit(nursery: trio.Nursery, steps: tuple[Step, ...]) -> None:
+    fragment = b"\x01\x7f" + (600_000).to_bytes(8) + b"x" * 600_000
+    more = b"\x00" + fragment[1:]
+    port = await serve(nursery, accepted(fragment, more, read=True))
+    seen = await look(WebSocket(url=f"ws://127.0.0.1:{port}/", steps=steps))
+    assert (seen.reason.code, seen.reason.phase) == ("limit", "dialogue")
+    assert seen.reason.message.startswith("a message is larger than 1 MiB")
+
+
 async def test_credentials_and_host_go_into_the_handshake(nursery: trio.Nursery) -> None:
     heard: list[bytes] = []
 
