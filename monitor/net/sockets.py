@@ -26,7 +26,7 @@ from monitor.net.reasons import (
     from_tls,
     own_trouble,
 )
-from monitor.net.resolve import Resolver
+from monitor.net.resolve import Resolver, numeric
 from monitor.net.tls import Contexts, note_certificate
 
 if TYPE_CHECKING:
@@ -276,9 +276,10 @@ class SocketNet:
 
 async def _note_untrusted(context: ssl.SSLContext, ip: str, port: int, name: str, trace: Trace) -> None:
     """Note the facts of a certificate that was refused; best effort."""
-    resolver = Resolver()  # only ever asked about a literal address
+    address = numeric(ip)
+    assert address is not None  # noqa: S101 - it was connected to a moment ago
     try:
-        stream = await connect_any(await resolver.addresses(ip, trace), port)
+        stream = await connect_any((address,), port)
     except ProbeError:
         return
     try:
