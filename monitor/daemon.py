@@ -28,26 +28,29 @@ from monitor.probing import probe_once
 from monitor.recorder import Recorder
 from monitor.signals import stop_on_signals
 from monitor.store import Record
-from monitor.store.sqlite import open_store
+from monitor.store.sqlite import in_thread, open_store
 from monitor.supervisor import Supervisor
 from monitor.system import SystemClock, SystemRand
 from monitor.web.access import bind_problem
-from monitor.web.app import create_app
-from monitor.web.server import listen, serve
+from monitor.web.front import open_front
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractContextManager
 
-    from monitor.config import Config
+    from monitor.config import Config, Listen
     from monitor.core.model import Endpoint, Observation
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
     from monitor.store import Store
+    from monitor.store.sqlite import RunSync
     from monitor.supervisor import Checker
+    from monitor.web.front import Front
 
     Reload = Callable[[], Config]
     """Reads the config again, as it was read at the start; raises ConfigError. Called in a thread."""
+    Hangups = Callable[[], AbstractContextManager[AsyncIterator[int]]]
+    """Gives something for each time that the config shall be read again."""
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +79,19 @@ async def _run_until_signal(config: Config, reload: Reload, ready: Callable[[str
             url = await nursery.start(daemon.serve)
             spare_what_is_loaded()
             ready(url)
+            await _spare_what_stays(daemon)
+
+
+async def _spare_what_stays(daemon: Daemon) -> None:
+    """Spare the garbage collector's rounds the first results as well: what follows takes their place, one by one."""
+    with trio.move_on_after(LONGEST_FIRST_WAIT + 1):
+        await daemon.stopping.wait()
+        return
+    spare_what_is_loaded()
+
+
+def _signalled() -> AbstractContextManager[AsyncIterator[int]]:
+    return trio.open_signal_receiver(signal.SIGHUP)
 
 
 class Daemon:
@@ -89,15 +105,25 @@ class Daemon:
         net: Net | None = None,
         clock: Clock | None = None,
         rand: Rand | None = None,
+        run_sync: RunSync = in_thread,
+        front: Callable[[Listen], AbstractContextManager[Front]] = open_front,
+        hangups: Hangups = _signalled,
     ) -> None:
-        """Make ready to `serve`; the real clock, dice and network unless told otherwise."""
+        """Make ready to `serve`; with the real clock, dice, network and signals unless told otherwise.
+
+        What blocks (the database, reading the config) is called through *run_sync*.
+        """
         self.config = config
         self.feed = LiveFeed()
         self.clock = clock or SystemClock()
         self._rand = rand or SystemRand()
         self._net = net or SocketNet()
         self._reload = reload
-        self._stop = trio.Event()
+        self._run_sync = run_sync
+        self._front = front
+        self._hangups = hangups
+        self._reading = trio.CapacityLimiter(1)
+        self.stopping = trio.Event()
         self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
         self._recorder: Recorder | None = None
         self._supervisor: Supervisor | None = None
@@ -123,7 +149,7 @@ class Daemon:
 
     def not_ready(self) -> str | None:
         """Why the daemon is not ready, or None."""
-        if self._stop.is_set():
+        if self.stopping.is_set():
             return "stopping"
         if self._supervisor is None:
             return "starting"
@@ -135,21 +161,21 @@ class Daemon:
 
     def stop(self, why: str = "asked to") -> None:
         """Stop soon and cleanly."""
-        if not self._stop.is_set():
+        if not self.stopping.is_set():
             log.info("stopping: %s", why)
-            self._stop.set()
+            self.stopping.set()
 
     async def serve(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop`; started with the URL of the page. Raises MonitorError for what prevents a start."""
         if problem := bind_problem(self.config.listen, self.config.access):
             raise MonitorError(problem)
-        with listen(self.config.listen) as listener:
-            async with open_store(self.config.data_dir, clock=self.clock) as store:
+        with self._front(self.config.listen) as front:
+            async with open_store(self.config.data_dir, clock=self.clock, run_sync=self._run_sync) as store:
                 self._store = store
-                await self._serve(store, listener, task_status)
+                await self._serve(store, front, task_status)
         log.info("stopped")
 
-    async def _serve(self, store: Store, listener: socket.socket, task_status: trio.TaskStatus[str]) -> None:
+    async def _serve(self, store: Store, front: Front, task_status: trio.TaskStatus[str]) -> None:
         outbox = Outbox(
             store,
             {sink.name: sink for sink in self.config.sinks},
@@ -165,7 +191,7 @@ class Daemon:
         await self._recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
 
         async with trio.open_nursery() as services:
-            await services.start(serve, create_app(self), listener)
+            await services.start(front.serve, self)
             await services.start(outbox.run)
             async with trio.open_nursery() as checkers:
                 self._supervisor = Supervisor(
@@ -174,10 +200,9 @@ class Daemon:
                 for endpoint in self.config.enabled:
                     self._supervisor.start(endpoint)
                 await checkers.start(self._reload_on_hangup, outbox)
-                checkers.start_soon(_spare_what_stays)
                 log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
-                task_status.started(_url(listener))
-                await self._stop.wait()
+                task_status.started(front.url)
+                await self.stopping.wait()
                 checkers.cancel_scope.cancel()
             with trio.move_on_after(_DRAIN_GRACE):  # the checkers are gone; send what is due now
                 await outbox.drained()
@@ -195,9 +220,9 @@ class Daemon:
     async def _reload_on_hangup(
         self, outbox: Outbox, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        with self._hangups() as hangups:
             task_status.started()
-            async for _ in signals:
+            async for _ in hangups:
                 await self.reload(outbox)
 
     async def reload(self, outbox: Outbox) -> None:
@@ -205,7 +230,7 @@ class Daemon:
         if self._reload is None:
             return
         try:
-            config = await trio.to_thread.run_sync(self._reload)
+            config = await self._run_sync(self._reload, limiter=self._reading)
         except ConfigError as exc:
             mistakes = counted(len(exc.problems), "mistake")
             log.error("reload refused, everything stays as it was: %s", mistakes)  # noqa: TRY400
@@ -246,14 +271,3 @@ class Daemon:
             await stopped.wait()
         await self._recorder.forget_all_but(after.keys())
         log.info("reloaded: %d new, %d changed, %d gone", len(added), len(changed), len(gone))
-
-
-async def _spare_what_stays() -> None:
-    """Spare the garbage collector's rounds the first results as well: what follows takes their place, one by one."""
-    await trio.sleep(LONGEST_FIRST_WAIT + 1)
-    spare_what_is_loaded()
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -45,9 +45,10 @@ _WHY = {
     errno.EACCES: "this needs a privilege that the monitor does not have; ports from 1024 on need none",
     errno.EADDRNOTAVAIL: "this machine has no such address",
 }
+Listener = socket.socket
 
 
-def listen(where: Listen) -> socket.socket:
+def listen(where: Listen) -> Listener:
     """Open the listening socket, on exactly one address and port; a name may stand for one, IPv4 first.
 
     Raises MonitorError. A name that has to be looked up blocks for as long as that takes.
