@@ -11,13 +11,15 @@ the services go, then the store is closed. A thread sees to it that all of this 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 from typing import TYPE_CHECKING
 
 import trio
 
-from monitor.core.errors import ConfigError, MonitorError
+from monitor import address
+from monitor.core.errors import ConfigError, MonitorError, describe
 from monitor.core.schedule import LONGEST_FIRST_WAIT
 from monitor.core.text import counted
 from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
@@ -35,8 +37,9 @@ from monitor.web.access import bind_problem
 from monitor.web.front import open_front
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from monitor.config import Config, Listen
     from monitor.core.model import Endpoint, Observation
@@ -77,9 +80,11 @@ async def _run_until_signal(config: Config, reload: Reload, ready: Callable[[str
     with stop_on_signals(ask, patience=PATIENCE):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(daemon.serve)
-            spare_what_is_loaded()
-            ready(url)
-            await _spare_what_stays(daemon)
+            with _address_left(config.data_dir, url):
+                spare_what_is_loaded()
+                ready(url)
+                await _spare_what_stays(daemon)
+                await daemon.stopping.wait()
 
 
 async def _spare_what_stays(daemon: Daemon) -> None:
@@ -88,6 +93,15 @@ async def _spare_what_stays(daemon: Daemon) -> None:
         await daemon.stopping.wait()
         return
     spare_what_is_loaded()
+
+
+@contextlib.contextmanager
+def _address_left(data_dir: Path, url: str) -> Iterator[None]:
+    """Leave *url* in *data_dir* while the block runs, for the commands that ask the daemon."""
+    with address.known(data_dir, url) as problem:
+        if problem is not None:
+            log.warning("commands will need --url, the address could not be left in data_dir: %s", describe(problem))
+        yield
 
 
 def _signalled() -> AbstractContextManager[AsyncIterator[int]]:

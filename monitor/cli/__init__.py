@@ -3,6 +3,7 @@
 root        the group; finds a command's module when it is asked for
 options     what several commands take
 outcome     exit codes, and errors as sentences on stderr
+client      asks a running daemon
 terminal    what stdout can show: colour, symbols, size
 render/     results as text, as JSON, and live on a terminal
 

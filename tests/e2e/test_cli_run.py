@@ -26,10 +26,12 @@ async def test_ready_then_served_then_stopped_by_a_signal(number: signal.Signals
     async with daemon(tmp_path) as running:
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"{running.url}/healthz")).status_code == 200
+        assert (tmp_path / "data" / "address").read_text() == f"{running.url}\n"
         assert await running.stop(number) == 0
         assert running.process.stdout is not None
         assert await rest(running.process.stdout) == b""
     assert (tmp_path / "data" / "monitor.db").is_file()
+    assert not (tmp_path / "data" / "address").exists()
 
 
 async def test_the_command_line_goes_before_the_config(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"plugins", "probing", "sinks", "live"}),
     frozenset({"config"}),
     frozenset({"web", "testing"}),
-    frozenset({"supervisor", "recorder", "outbox", "limits", "logs", "signals", "watchdog", "system"}),
+    frozenset({"supervisor", "recorder", "outbox", "limits", "logs", "signals", "watchdog", "system", "address"}),
     frozenset({"daemon", "oneshot"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
@@ -55,7 +55,15 @@ NOT_IN_CORE = IMPURE | {
 
 # What `--help`, `validate` and loading a plugin must not pay for.
 HEAVY = ("trio", "httpx", "cel", "starlette", "anycorn", "jinja2", "rich", "cryptography")
-CHEAP = ("monitor.api", "monitor.plugin", "monitor.plugins", "monitor.config.load", "monitor.cli.root")
+CHEAP = (
+    "monitor.api",
+    "monitor.address",
+    "monitor.cli.client",
+    "monitor.plugin",
+    "monitor.plugins",
+    "monitor.config.load",
+    "monitor.cli.root",
+)
 
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
