@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from monitor.core.model import ALL, Route
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,6 +49,7 @@ class SinkSettings:
     kind: str  # its `type`: `webhook`
     sink: Sink
     give_up_after: Duration
+    route: Route = ALL
 
 
 @attrs.frozen(kw_only=True)

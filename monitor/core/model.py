@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import attrs
 
+from monitor.core.quantities import Duration
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from monitor.core.expectations import Expectations
-    from monitor.core.quantities import Duration
+
+
+HALF_AN_HOUR = Duration(1800)
 
 
 class Status(enum.StrEnum):
@@ -169,6 +173,10 @@ class Endpoint:
     group: str | None = None
     enabled: bool = True
     sinks: tuple[str, ...] = ()  # names, defaults already applied
+    alert_on: tuple[State, ...] = (State.DOWN,)  # states worth an alert: DOWN, or DEGRADED too
+    reminder_interval: Duration | None = None  # None: never
+    flap_changes: int = 6  # more transitions than that within *flap_window* are flapping
+    flap_window: Duration = HALF_AN_HOUR
     labels: Mapping[str, str] = attrs.field(factory=dict)
     public: bool = False
     description: str | None = None
@@ -185,10 +193,33 @@ class Endpoint:
 
 
 class Outcome(enum.StrEnum):
-    """What became of a transition: alerted, or why not. More reasons come with the policies."""
+    """What became of a transition: alerted, or why not (yet)."""
 
     ALERTED = "alerted"
-    POLICY = "policy"
+    POLICY = "policy"  # no sink wants it, or not yet
+    DEPENDENCY = "dependency"
+    MAINTENANCE = "maintenance"
+    SILENCE = "silence"
+    FLAPPING = "flapping"
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """What a sink wants to hear: each of these narrows it."""
+
+    alert_on: tuple[State, ...] | None = None  # None: whatever the endpoint alerts on
+    after: Duration | None = None  # only of an incident that has lasted that long
+    groups: tuple[str, ...] | None = None  # only of endpoints in one of these
+    labels: Mapping[str, str] = attrs.field(factory=dict)  # only of endpoints that have all of these
+
+    def takes(self, endpoint: Endpoint) -> bool:
+        """May the sink hear of *endpoint* at all?"""
+        if self.groups is not None and endpoint.group not in self.groups:
+            return False
+        return all(endpoint.labels.get(name) == value for name, value in self.labels.items())
+
+
+ALL = Route()
 
 
 @attrs.frozen(kw_only=True)

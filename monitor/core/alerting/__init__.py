@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import attrs
 
+from monitor.core.alerting.circumstances import Hold
 from monitor.core.model import (
     Alert,
     Code,
@@ -63,19 +64,12 @@ class Tell:
     sinks: tuple[str, ...]
 
 
-@attrs.frozen
-class Hold:
-    """Nobody is told, for now or at all; *why* is recorded with the transition."""
-
-    why: Outcome
-
-
 def policy(situation: Situation) -> Tell | Hold:
     """Who is told that an incident begins. Whatever may hold an alert back has its place here.
 
     It holds back a beginning and nothing else: the end goes to whom the beginning went (PRODUCT section 4).
     """
-    return Tell(situation.sinks) if situation.sinks else Hold(Outcome.POLICY)
+    return Tell(situation.sinks) if situation.sinks else Hold(why=Outcome.POLICY)
 
 
 def decide(change: Change, reason: Reason, situation: Situation) -> Decision:
@@ -107,7 +101,7 @@ def _open(change: Change, reason: Reason, situation: Situation) -> Decision:
     match policy(situation):
         case Tell(sinks):
             owed, outcome = sinks, Outcome.ALERTED
-        case Hold(why):
+        case Hold(why=why):
             owed, outcome = (), why
     incident = Incident(
         id=situation.rand.id(),
