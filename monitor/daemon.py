@@ -2,8 +2,8 @@
 
     signals, watchdog
     └─ store                       open first, closed last
-       └─ services                 the web face, the outbox, reload on SIGHUP
-          └─ checkers              one task per endpoint
+       └─ services                 the web face, the outbox
+          └─ checkers              one task per endpoint; reload
 
 Nesting is the shutdown order: a signal cancels the checkers, the outbox sends what is due within its grace, then
 the services go, then the store is closed. A thread sees to it that all of this takes less than five seconds.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from monitor import address
-from monitor.core.errors import ConfigError, MonitorError, describe
+from monitor.core.errors import MonitorError, describe
 from monitor.core.schedule import LONGEST_FIRST_WAIT
 from monitor.core.text import counted
 from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
@@ -28,6 +28,7 @@ from monitor.net.sockets import SocketNet
 from monitor.outbox import Outbox
 from monitor.probing import probe_once
 from monitor.recorder import Recorder
+from monitor.reload import Reloader
 from monitor.signals import stop_on_signals
 from monitor.store import Record
 from monitor.store.sqlite import in_thread, open_store
@@ -37,23 +38,21 @@ from monitor.web.access import bind_problem
 from monitor.web.front import open_front
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from monitor.config import Config, Listen
+    from monitor.config.changes import Changes
+    from monitor.core.errors import Problem
     from monitor.core.model import Endpoint, Observation
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
+    from monitor.reload import Hangups, Read
     from monitor.store import Store
     from monitor.store.sqlite import RunSync
     from monitor.supervisor import Checker
     from monitor.web.front import Front
-
-    Reload = Callable[[], Config]
-    """Reads the config again, as it was read at the start; raises ConfigError. Called in a thread."""
-    Hangups = Callable[[], AbstractContextManager[AsyncIterator[int]]]
-    """Gives something for each time that the config shall be read again."""
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ PATIENCE = 4.5  # seconds from a signal to the end of the process, by force if n
 _DRAIN_GRACE = 1.5
 
 
-def run(config: Config, *, reload: Reload, ready: Callable[[str], None]) -> None:
+def run(config: Config, *, reload: Read, ready: Callable[[str], None]) -> None:
     """Run until SIGTERM or SIGINT; *ready* is told the URL once everything has started.
 
     Raises MonitorError for what prevents a start: a port in use, a `data_dir` that cannot be used.
@@ -70,7 +69,7 @@ def run(config: Config, *, reload: Reload, ready: Callable[[str], None]) -> None
     trio.run(_run_until_signal, config, reload, ready)
 
 
-async def _run_until_signal(config: Config, reload: Reload, ready: Callable[[str], None]) -> None:
+async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str], None]) -> None:
     token = trio.lowlevel.current_trio_token()
     daemon = Daemon(config, reload=reload)
 
@@ -115,7 +114,7 @@ class Daemon:
         self,
         config: Config,
         *,
-        reload: Reload | None = None,
+        reload: Read | None = None,
         net: Net | None = None,
         clock: Clock | None = None,
         rand: Rand | None = None,
@@ -132,15 +131,16 @@ class Daemon:
         self.clock = clock or SystemClock()
         self._rand = rand or SystemRand()
         self._net = net or SocketNet()
-        self._reload = reload
         self._run_sync = run_sync
         self._front = front
-        self._hangups = hangups
-        self._reading = trio.CapacityLimiter(1)
+        self._reloader = Reloader(
+            reload, hangups=hangups, run_sync=run_sync, current=lambda: self.config, apply=self._apply
+        )
         self.stopping = trio.Event()
         self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
         self._recorder: Recorder | None = None
         self._supervisor: Supervisor | None = None
+        self._outbox: Outbox | None = None
         self._store: Store | None = None
 
     # What the web face sees.
@@ -190,7 +190,7 @@ class Daemon:
         log.info("stopped")
 
     async def _serve(self, store: Store, front: Front, task_status: trio.TaskStatus[str]) -> None:
-        outbox = Outbox(
+        outbox = self._outbox = Outbox(
             store,
             {sink.name: sink for sink in self.config.sinks},
             net=self._net,
@@ -213,7 +213,7 @@ class Daemon:
                 )
                 for endpoint in self.config.enabled:
                     self._supervisor.start(endpoint)
-                await checkers.start(self._reload_on_hangup, outbox)
+                await checkers.start(self._reloader.run)
                 log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
                 task_status.started(front.url)
                 await self.stopping.wait()
@@ -231,57 +231,31 @@ class Daemon:
 
     # Reload.
 
-    async def _reload_on_hangup(
-        self, outbox: Outbox, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        with self._hangups() as hangups:
-            task_status.started()
-            async for _ in hangups:
-                await self.reload(outbox)
+    async def reload(self) -> Changes:
+        """Read the config again and take it over. Raises as `Reloader.reload` does."""
+        return await self._reloader.reload()
 
-    async def reload(self, outbox: Outbox) -> None:
-        """Read the config again and apply it: all of it, or, logged with its lines, nothing."""
-        if self._reload is None:
-            return
-        try:
-            config = await self._run_sync(self._reload, limiter=self._reading)
-        except ConfigError as exc:
-            mistakes = counted(len(exc.problems), "mistake")
-            log.error("reload refused, everything stays as it was: %s", mistakes)  # noqa: TRY400
-            for mistake in exc.problems:
-                log.error("%s", mistake)  # noqa: TRY400 - a line each says it all
-            return
-        if problem := self._unreloadable(config):
-            log.error("reload refused, everything stays as it was: %s", problem)
-            return
-        await self._apply(config, outbox)
+    @property
+    def reload_problems(self) -> Sequence[Problem]:
+        """What was wrong with the config when it was last read again; empty: it was taken over."""
+        return self._reloader.problems
 
-    def _unreloadable(self, config: Config) -> str | None:
-        """Why *config* cannot take the place of the running one."""
-        for key in ("listen", "data_dir", "plugins"):
-            if getattr(config, key) != getattr(self.config, key):
-                return f"a change of {key} needs a restart"
-        return bind_problem(config.listen, config.access)
-
-    async def _apply(self, config: Config, outbox: Outbox) -> None:
+    async def _apply(self, config: Config, changed: Changes) -> None:
         assert self._supervisor is not None  # noqa: S101 - reload runs among the checkers
         assert self._recorder is not None  # noqa: S101
-        before = {endpoint.name: endpoint for endpoint in self.config.enabled}
+        assert self._outbox is not None  # noqa: S101
         after = {endpoint.name: endpoint for endpoint in config.enabled}
-        gone = [self._supervisor.stop(name) for name in before.keys() - after.keys()]
+        gone = [self._supervisor.stop(name) for name in changed.endpoints.removed]
 
         self.config = config
         self._recorder.external_url = config.external_url
         self._slots.total_tokens = config.max_concurrent_probes
-        outbox.replace_sinks({sink.name: sink for sink in config.sinks})
-        changed = [name for name in before.keys() & after.keys() if before[name] != after[name]]
-        for name in changed:
+        self._outbox.replace_sinks({sink.name: sink for sink in config.sinks})
+        for name in changed.endpoints.changed:
             self._supervisor.replace(after[name])
-        added = [name for name in after if name not in before]
-        for name in added:
+        for name in changed.endpoints.added:
             self._supervisor.start(after[name])
 
         for stopped in gone:
             await stopped.wait()
         await self._recorder.forget_all_but(after.keys())
-        log.info("reloaded: %d new, %d changed, %d gone", len(added), len(changed), len(gone))

@@ -17,9 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from monitor.config import Config
+    from monitor.config.changes import Changes
+    from monitor.core.errors import Problem
     from monitor.core.ports import Clock
     from monitor.live import LiveFeed
     from monitor.store import Record, Store
@@ -49,3 +51,10 @@ class Face(Protocol):
 
     def not_ready(self) -> str | None:
         """Why `/readyz` must say no, as one sentence; None: it may say yes."""
+
+    @property
+    def reload_problems(self) -> Sequence[Problem]:
+        """What was wrong with the config when it was last read again; empty: it was taken over."""
+
+    async def reload(self) -> Changes:
+        """Read the config again and take it over; raises ConfigError, or MonitorError when nothing could be read."""

@@ -40,6 +40,7 @@ class Audience(enum.Enum):
     EVERYBODY = "everybody"
     PUBLIC = "readers, and visitors where access is public"
     READERS = "readers"
+    ADMINS = "admins"
 
 
 @attrs.frozen
@@ -63,6 +64,8 @@ class Caller:
                 return self.reads or self.public
             case Audience.READERS:
                 return self.reads
+            case Audience.ADMINS:
+                return self.role >= Role.ADMIN
 
     def sees(self, endpoint: Endpoint) -> bool:
         """May they know that *endpoint* exists?"""

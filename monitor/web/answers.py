@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 API = "/api/"
+_FOR_PROGRAMS = (API, "/-/")
 
 _HEADERS = {
     "content-security-policy": (
@@ -42,15 +43,15 @@ def json_answer(value: object, status: int = 200) -> Response:
     return Response(encode(value), status, media_type="application/json")
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """An error of the API as a problem document (RFC 9457); *detail* is one sentence for a person."""
-    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: object) -> Response:
+    """An error of the API as a problem document (RFC 9457), with *more* members; *detail* is for a person."""
+    document = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
     return Response(encode(document), status, headers, media_type="application/problem+json")
 
 
 def failure(path: str, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     """An error in the form that whoever asks for *path* can read."""
-    if path.startswith(API):
+    if path.startswith(_FOR_PROGRAMS):
         return problem(status, detail, headers)
     return PlainTextResponse(detail + "\n", status, headers)
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from starlette.responses import PlainTextResponse, Response
 
+from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.model import Transition
+from monitor.core.text import counted
 from monitor.store import Record
 from monitor.web import objects
 from monitor.web.answers import json_answer, missing, problem
@@ -45,9 +47,23 @@ class Api:
     async def readyz(self, _request: Request, caller: Caller) -> Response:
         """200 once everything runs, else 503, for readers with the cause."""
         cause = self.face.not_ready()
-        if cause is None:
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse(f"not ready: {cause}\n" if caller.reads else "not ready\n", 503)
+        if cause is not None:
+            return PlainTextResponse(f"not ready: {cause}\n" if caller.reads else "not ready\n", 503)
+        refused = [str(each) for each in self.face.reload_problems] if caller.reads else []
+        head = ["ready", *(["the last reload was refused, the config before it is in force:"] if refused else [])]
+        return PlainTextResponse("\n".join([*head, *refused, ""]))
+
+    async def reload(self, _request: Request, _caller: Caller) -> Response:
+        """Read the config again: 200 with what changed, or 422 with every mistake and nothing changed."""
+        try:
+            changed = await self.face.reload()
+        except ConfigError as exc:
+            mistakes = counted(len(exc.problems), "mistake")
+            detail = f"The config has {mistakes}; everything stays as it was."
+            return problem(422, detail, errors=[str(each) for each in exc.problems])
+        except MonitorError as exc:
+            return problem(503, f"Nothing was reloaded: {exc}.")
+        return json_answer(attrs.asdict(changed))
 
     async def endpoints(self, _request: Request, caller: Caller) -> Response:
         """All that the caller may see, in the order of the config."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 Answer = Callable[[Request, Caller], Awaitable[Response]]
 
-_METHODS = ("GET", "HEAD")
+Ways = Mapping[str, tuple[Audience, Answer]]
+"""Whom each method of a route is for, and what answers it; HEAD goes with GET."""
 
 
 def create_app(face: Face) -> ASGIApp:
@@ -34,7 +35,10 @@ def create_app(face: Face) -> ASGIApp:
     api, pages, static, live = Api(face), Pages(face), Static(), Live(face)
 
     def route(path: str, audience: Audience, answer: Answer) -> Route:
-        return Route(path, _Guarded(face, audience, answer))
+        return ways(path, {"GET": (audience, answer)})
+
+    def ways(path: str, ways: Ways) -> Route:
+        return Route(path, _Guarded(face, ways))
 
     app = Starlette(
         routes=[
@@ -45,6 +49,7 @@ def create_app(face: Face) -> ASGIApp:
             route("/api/v1/transitions", Audience.PUBLIC, api.transitions),
             route("/api/v1/live", live.audience, api.no_upgrade),
             WebSocketRoute("/api/v1/live", live.serve),
+            ways("/-/reload", {"POST": (Audience.ADMINS, api.reload)}),
             route("/", Audience.PUBLIC, pages.overview),
             route("/endpoints/{name}", Audience.PUBLIC, pages.endpoint),
             route("/static/{name}", Audience.PUBLIC, static.file),
@@ -59,10 +64,9 @@ def create_app(face: Face) -> ASGIApp:
 class _Guarded:
     """One route: asks who is there before anything else. A class, so that starlette leaves methods to it."""
 
-    def __init__(self, face: Face, audience: Audience, answer: Answer) -> None:
+    def __init__(self, face: Face, ways: Ways) -> None:
         self._face = face
-        self._audience = audience
-        self._answer = answer
+        self._ways = ways
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         local, _ = scope["server"] or (None, None)
@@ -71,13 +75,20 @@ class _Guarded:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, caller: Caller) -> Response:
-        path = request.scope["path"]
-        if not caller.belongs_to(self._audience):
+        path, method = request.scope["path"], "GET" if request.method == "HEAD" else request.method
+        # A reader sees everything, so may know what an admin may do; to a visitor it is not there.
+        there = [name for name, (audience, _) in self._ways.items() if caller.reads or caller.belongs_to(audience)]
+        if not there:
             return missing(path)
-        if request.method not in _METHODS:
-            return failure(path, 405, f"Only {' and '.join(_METHODS)} work here.", {"allow": ", ".join(_METHODS)})
+        if method not in there:
+            methods = [each for name in there for each in (("GET", "HEAD") if name == "GET" else (name,))]
+            only = f"{' and '.join(methods)} {'works' if len(methods) == 1 else 'work'}"
+            return failure(path, 405, f"Only {only} here.", {"allow": ", ".join(methods)})
+        audience, answer = self._ways[method]
+        if not caller.belongs_to(audience):
+            return failure(path, 403, "Only an admin may do this: send the admin_token of [monitor.access].")
         try:
-            return await self._answer(request, caller)
+            return await answer(request, caller)
         except StoreError as exc:
             cause = f": {exc}" if caller.reads else ""
             return failure(path, 503, f"The history cannot be read now{cause}.")

@@ -10,8 +10,10 @@ import attrs
 
 from monitor.api import Check, check_option
 from monitor.config import Access, Config, Listen
+from monitor.config.changes import Changes
 from monitor.config.secrets import Masker
 from monitor.core.alerting import Decision
+from monitor.core.errors import MonitorError, Problem
 from monitor.core.health import Health
 from monitor.core.model import OK, Code, Endpoint, Incident, Observation, Outcome, Reason, State, Status, Transition
 from monitor.live import LiveFeed, Moved, Observed
@@ -93,6 +95,13 @@ class PlainFace:
         self.clock = StandingClock()
         self.cause: str | None = None
         self.known: dict[str, Record] = {}
+        self.reload_problems: tuple[Problem, ...] = ()
+        self.reloaded: Changes | MonitorError = Changes()  # what a reload comes to
+
+    async def reload(self) -> Changes:
+        if isinstance(self.reloaded, MonitorError):
+            raise self.reloaded
+        return self.reloaded
 
     def records(self) -> Mapping[str, Record]:
         return self.known

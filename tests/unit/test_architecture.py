@@ -29,7 +29,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"plugins", "probing", "sinks", "live", "holds"}),
     frozenset({"config"}),
     frozenset({"web", "testing"}),
-    frozenset({"supervisor", "recorder", "outbox", "limits", "logs", "signals", "watchdog", "system", "address"}),
+    frozenset(
+        {"supervisor", "recorder", "outbox", "reload", "limits", "logs", "signals", "watchdog", "system", "address"}
+    ),
     frozenset({"daemon", "oneshot"}),
     frozenset({"demo"}),
     frozenset({"cli"}),

@@ -155,9 +155,17 @@ ROUTES = {
     "/static/..%2fapp.py": (404, 404, 404),
     "/static/": (404, 404, 404),
     "/healthz/": (404, 404, 404),
+    "/-/reload": (404, 404, 405),
+    "/-/reload/": (404, 404, 404),
+    "/-/": (404, 404, 404),
     "/metrics": (404, 404, 404),
     "/api/v1": (404, 404, 404),
     "/favicon.ico": (404, 404, 404),
+}
+
+# What changes something, by method: what a visitor, a reader and an admin get.
+CHANGES = {
+    "/-/reload": {"POST": (404, 403, 200), "PUT": (404, 405, 405), "DELETE": (404, 405, 405)},
 }
 
 PUBLIC = attrs.evolve(TOKENS, public=True)
@@ -202,9 +210,22 @@ async def test_every_route_for_every_caller(nursery: trio.Nursery, who: str) -> 
             head = await client.head(path)
             assert (head.status_code, head.content) == (expected[rank], b""), path
             assert head.headers["content-length"] == answer.headers["content-length"]
-            if expected[rank] != 404:
+            if expected[rank] != 404 and path not in CHANGES:
                 posted = await client.post(path, content=b"x")
                 assert posted.status_code == 405, path
+
+
+@pytest.mark.parametrize("who", CALLERS)
+async def test_every_change_for_every_caller(nursery: trio.Nursery, who: str) -> None:
+    access, headers, rank = CALLERS[who]
+    role = 2 if who == "the admin token" else min(rank, 2) // 2
+    async with httpx.AsyncClient(base_url=await serve(nursery, access), headers=headers) as client:
+        for path, methods in CHANGES.items():
+            for method, expected in methods.items():
+                answer = await client.request(method, path)
+                assert answer.status_code == expected[role], (method, path)
+                if answer.status_code == 404:
+                    same(answer, await client.request(method, "/nothing"))
 
 
 @pytest.mark.parametrize("who", [who for who, (_, _, rank) in CALLERS.items() if rank < 2])
