@@ -48,6 +48,10 @@ class StoreError(MonitorError):
     """The database cannot be opened, read or written."""
 
 
+class DamagedError(StoreError):
+    """The database's own structure is broken: no waiting mends it."""
+
+
 class DeliveryError(Exception):
     """A sink could not deliver. Raised by sinks, read by the outbox.
 

@@ -10,7 +10,7 @@ import contextlib
 import sqlite3
 from typing import TYPE_CHECKING
 
-from monitor.core.errors import StoreError
+from monitor.core.errors import DamagedError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _BUSY_TIMEOUT = 0.5  # seconds to wait for another program that looks into the file
 _LOG_LIMIT = 64 * 1024 * 1024  # bytes: the write-ahead log is cut to this after a checkpoint
 
-_MEANING = {
+_MEANING: dict[int, str] = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_BUSY: "another program has locked it",
     sqlite3.SQLITE_LOCKED: "another program has locked it",
@@ -31,11 +31,17 @@ _MEANING = {
     sqlite3.SQLITE_NOTADB: "it is not a database",
     sqlite3.SQLITE_CONSTRAINT: "the new values contradict those it holds",
 }
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file at *path*, and change nothing in it yet; threads may take turns with the connection."""
     return sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+
+
+def connect_to_memory() -> sqlite3.Connection:
+    """Open a database of its own that lives as long as the connection."""
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
 
 
 def configure(db: sqlite3.Connection) -> None:
@@ -68,16 +74,25 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the operating system raise in the block into a StoreError of one sentence."""
+    """Turn what SQLite and the operating system raise in the block into a StoreError of one sentence.
+
+    A DamagedError where the file's structure is broken.
+    """
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"cannot use the database {path}: {_meaning(error)}") from error
+        kind = DamagedError if _code(error) in _DAMAGE else StoreError
+        raise kind(f"cannot use the database {path}: {_meaning(error)}") from error
+    except UnicodeDecodeError as error:  # in a message of SQLite's, where the names of tables are damaged
+        raise DamagedError(f"cannot use the database {path}: it is damaged") from error
     except OSError as error:
         raise StoreError(f"cannot use {error.filename or path}: {error.strerror or error}") from error
 
 
 def _meaning(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", None)  # only there when SQLite itself raised it
-    known = None if code is None else _MEANING.get(code & 0xFF)  # the upper bits only say where
-    return known or str(error)
+    return _MEANING.get(_code(error)) or str(error)
+
+
+def _code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", 0)  # only there when SQLite itself raised it
+    return code & 0xFF  # the upper bits only say where

@@ -2,19 +2,21 @@
 
 Times are integer milliseconds since the epoch, UTC. Whatever has structure and is only ever read whole (health,
 observations, reasons) is JSON. A migration that has been released is never changed: what comes later is a new one.
+JSON that an older version could not read wants a migration too, if an empty one: what cannot be read is taken for
+damage. A copy of the database is made before the first of them changes anything (`backup`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from collections.abc import Callable, Sequence
 
-from monitor.core.errors import StoreError
+from monitor.core.errors import DamagedError, StoreError
 from monitor.store.database import transaction
 
-if TYPE_CHECKING:
-    import sqlite3
-
 APPLICATION_ID = 0x6E6D6F6E  # "nmon": marks the file as ours
+_OURS = {"endpoints", "transitions", "deliveries"}  # tables that have been there from the first
+_ABSURD = 1000  # no schema has such a number
 
 _FIRST = (
     f"PRAGMA application_id = {APPLICATION_ID}",
@@ -106,31 +108,50 @@ _FIRST = (
     "CREATE INDEX history_at ON history (started_at)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+# What one migration does: statements, or a function of the connection where statements do not suffice.
+Step = str | Callable[[sqlite3.Connection], object]
+
+# A new one goes to the end. It may count on all before it, and must not import what may change later.
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (
+    _FIRST,
+)  # fmt: skip
 
 
-def check(db: sqlite3.Connection, path: object) -> int:
+def check(db: sqlite3.Connection, path: object, migrations: Sequence[Sequence[Step]] = MIGRATIONS) -> int:
     """The schema of the database at *path*, 0 for an empty one; StoreError for one that is not for us.
 
     Only reads: what we cannot use stays as it is.
     """
     (version,) = db.execute("PRAGMA user_version").fetchone()
     (application,) = db.execute("PRAGMA application_id").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    tables = {table for table, _ in columns(db)}
     if application != APPLICATION_ID and (tables or version or application):
+        if tables >= _OURS:
+            raise DamagedError(f"{path} is damaged: it does not say that it is ours, but it has our tables")
         raise StoreError(f"{path} is a database of another program")
-    if version > len(MIGRATIONS):
+    if (version == 0) != (not tables) or not 0 <= version < _ABSURD:
+        raise DamagedError(f"{path} is damaged: it says that its schema is {version}")
+    if version > len(migrations):
         raise StoreError(
             f"{path} was written by a newer version of the monitor "
-            f"(its schema is {version}, this version knows {len(MIGRATIONS)})"
+            f"(its schema is {version}, this version knows {len(migrations)})"
         )
     return int(version)
 
 
-def migrate(db: sqlite3.Connection, version: int) -> None:
-    """Bring a database of schema *version* to ours; each step is one transaction."""
-    for number, statements in enumerate(MIGRATIONS[version:], version + 1):
+def migrate(db: sqlite3.Connection, version: int, migrations: Sequence[Sequence[Step]] = MIGRATIONS) -> None:
+    """Bring a database of schema *version* to ours; each migration is one transaction, its number included."""
+    for number, steps in enumerate(migrations[version:], version + 1):
         with transaction(db):
-            for statement in statements:
-                db.execute(statement)
+            for step in steps:
+                if callable(step):
+                    step(db)
+                else:
+                    db.execute(step)
             db.execute(f"PRAGMA user_version = {number}")
+
+
+def columns(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table of the database with each of its columns."""
+    statement = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+    return set(db.execute(statement))

@@ -61,11 +61,12 @@ async def run_here(work: Callable[[], T], /, *, limiter: trio.CapacityLimiter) -
 async def open_store(data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thread) -> AsyncIterator[SqliteStore]:
     """Open the store in *data_dir*, which is made if missing and is ours alone until the block is left.
 
-    StoreError when another daemon has it, it cannot be written, or its database is damaged, foreign or newer.
+    StoreError when another daemon has it, it cannot be written, or its database is foreign or newer. A damaged
+    one is set aside: `SqliteStore.loss` says so.
     A MonitorError that the block raises passes as it is; anything else arrives in a group, as from a nursery.
     """
     one = trio.CapacityLimiter(1)
-    files = await run_sync(partial(DataFiles.open, data_dir), limiter=one)
+    files = await run_sync(partial(DataFiles.open, data_dir, now=clock.wall()), limiter=one)
     store = SqliteStore(files, clock, run_sync, one)
     refused: MonitorError | None = None
     try:
@@ -108,6 +109,11 @@ class SqliteStore:
     def dropped(self) -> int:
         """How many appended entries were never written."""
         return self._writes.dropped
+
+    @property
+    def loss(self) -> str | None:
+        """Why the database began empty, if it was damaged; one sentence."""
+        return self._files.loss
 
     async def flush_for_ever(self) -> None:
         """Write what is appended, soon after; `open_store` runs this."""

@@ -29,7 +29,7 @@ def filled(data_dir: Path, outages: int) -> DataFiles:
     Half of them are of one endpoint, so that its lane is long; the others have a lane each. Of the first few
     nothing is pending, so that their alerts may go.
     """
-    files = DataFiles.open(data_dir)
+    files = DataFiles.open(data_dir, now=NOW)
     db = files.db
     db.execute("BEGIN")
     for number in range(outages):

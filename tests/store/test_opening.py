@@ -117,7 +117,7 @@ async def test_the_same_process_is_refused_too_until_the_first_is_closed(tmp_pat
 
 
 async def test_a_refused_start_unlocks(tmp_path: Path) -> None:
-    (tmp_path / "monitor.db").write_bytes(b"x" * 4096)
+    sql(tmp_path / "monitor.db", "CREATE TABLE monitor (id INTEGER)")
     await refusal(tmp_path)
     (tmp_path / "monitor.db").unlink()
     async with open_store(tmp_path, clock=CLOCK):
@@ -152,27 +152,6 @@ async def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_
 
     assert await refusal(tmp_path) == f"{path} is a database of another program"
     assert path.read_bytes() == before
-
-
-async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    path = tmp_path / "monitor.db"
-    path.write_bytes(b"this is no database\n" * 1000)
-
-    assert await refusal(tmp_path) == f"cannot use the database {path}: it is not a database"
-    assert path.read_bytes() == b"this is no database\n" * 1000
-
-
-async def test_a_damaged_database_is_an_error_in_words(tmp_path: Path) -> None:
-    async with open_store(tmp_path, clock=CLOCK) as store:
-        for number in range(200):
-            store.append(looked_at(f"endpoint-{number}"))
-    path = tmp_path / "monitor.db"
-    pages = path.read_bytes()
-    path.write_bytes(pages[:4096] + b"\xff" * (len(pages) - 4096))  # the first page, with the schema, is whole
-
-    with pytest.raises(StoreError, match=f"^cannot use the database {path}: it is damaged$"):
-        async with open_store(tmp_path, clock=CLOCK) as store:
-            await store.records()
 
 
 def a_file(tmp_path: Path) -> Path:

@@ -191,12 +191,11 @@ async def test_what_is_no_json_is_refused_where_it_comes_from(tmp_path: Path) ->
 async def test_what_somebody_else_wrote_into_the_file_is_an_error_with_a_name(tmp_path: Path) -> None:
     import sqlite3
 
-    await kept(tmp_path, looked_at("shop"))
-    db = sqlite3.connect(tmp_path / "monitor.db")
-    db.execute('UPDATE endpoints SET health = \'{"state": "sideways"}\'')
-    db.commit()
-    db.close()
-
     async with open_store(tmp_path, clock=CLOCK) as store:
+        await store.commit(looked_at("shop"))
+        db = sqlite3.connect(tmp_path / "monitor.db")
+        db.execute('UPDATE endpoints SET health = \'{"state": "sideways"}\'')
+        db.commit()
+        db.close()
         with pytest.raises(StoreError, match=r'^the database holds an unreadable entry for endpoint "shop"$'):
             await store.records()
