@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.core.alerting import Decision
-    from monitor.core.model import Delivery, Incident, Observation, Transition
+    from monitor.core.model import Alert, Delivery, Incident, Observation, Transition
 
 
 @attrs.frozen(kw_only=True)
@@ -99,3 +99,12 @@ class Store(Protocol):
 
     async def pending(self) -> int:
         """How many deliveries wait."""
+
+    async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
+        """Keep *value*, which JSON can hold, under *key*, and write *alerts* with their deliveries, in one transaction.
+
+        For what is no endpoint's: what was said of the monitor's own trouble. Durable as `commit` is.
+        """
+
+    async def noted(self, key: str) -> Any:
+        """What `note` kept last under *key*, or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from monitor.store import rows
 
@@ -57,6 +57,7 @@ _WAITING_SINKS = """
     )
     SELECT sink FROM waiting WHERE sink IS NOT NULL
 """
+_NOTED = "SELECT value FROM notes WHERE key = ?"
 _PENDING = "SELECT count(*) FROM deliveries WHERE state = 'pending'"
 
 
@@ -115,3 +116,9 @@ def pending(db: sqlite3.Connection) -> int:
     """How many deliveries wait, heads and those behind them."""
     (count,) = db.execute(_PENDING).fetchone()
     return int(count)
+
+
+def noted(db: sqlite3.Connection, *, key: str) -> Any:
+    """What is kept under *key*, or None."""
+    row = db.execute(_NOTED, (key,)).fetchone()
+    return None if row is None else rows.note_from_text(key, row[0])

@@ -263,6 +263,17 @@ def delivery_from_row(row: tuple[Any, ...]) -> Delivery:
         )
 
 
+def note_text(value: Any) -> str:
+    """*value* as JSON; TypeError or ValueError when it is none."""
+    return _encode(value)
+
+
+def note_from_text(key: str, value: str) -> Any:
+    """Read what `note_text` wrote."""
+    with _readable(f'the note "{key}"'):
+        return json.loads(value)
+
+
 def text(message: str) -> str:
     """*message* as SQLite can keep it: what is no valid Unicode is replaced."""
     return message.encode("utf-8", "replace").decode()

@@ -108,12 +108,16 @@ _FIRST = (
     "CREATE INDEX history_at ON history (started_at)",
 )
 
+# What is kept of no endpoint: JSON, by a name.
+_NOTES = ("CREATE TABLE notes (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",)
+
 # What one migration does: statements, or a function of the connection where statements do not suffice.
 Step = str | Callable[[sqlite3.Connection], object]
 
 # A new one goes to the end. It may count on all before it, and must not import what may change later.
 MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _FIRST,
+    _NOTES,
 )  # fmt: skip
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 import trio
 
 from monitor.core.errors import MonitorError, StoreError
-from monitor.store import database, readers, writer
+from monitor.store import database, readers, rows, writer
 from monitor.store.files import DataFiles
 from monitor.store.group import GroupWriter
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from monitor.core.model import Delivery, Transition
+    from monitor.core.model import Alert, Delivery, Transition
     from monitor.core.ports import Clock
     from monitor.store import Entry, Record
     from monitor.store.group import Work
@@ -202,3 +202,12 @@ class SqliteStore:
     async def pending(self) -> int:
         """How many deliveries wait."""
         return await self._run(readers.pending)
+
+    async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
+        """Keep *value* under *key*, and write *alerts* with their deliveries, in one transaction."""
+        text = rows.note_text(value)
+        await self._writes.write(partial(writer.write_note, key=key, value=text, alerts=writer.alert_rows(alerts)))
+
+    async def noted(self, key: str) -> Any:
+        """What `note` kept last under *key*, or None."""
+        return await self._run(partial(readers.noted, key=key))

@@ -14,7 +14,7 @@ from monitor.store import rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from monitor.core.model import Alert
@@ -47,6 +47,7 @@ _DELIVERY = """
         SELECT 1 FROM deliveries WHERE state = 'pending' AND sink = :sink AND endpoint = :endpoint
     ), :not_before)
 """
+_NOTE = "INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _POSTPONE = """
     UPDATE deliveries SET attempts = ?, first_try_at = ?, not_before = ?, last_error = ?
     WHERE id = ? AND state = 'pending'
@@ -65,6 +66,10 @@ _ELECT = """
 """
 
 
+AlertRows = tuple[tuple[rows.Row, tuple[dict[str, str | int], ...]], ...]
+"""Each alert with its deliveries."""
+
+
 @attrs.frozen(kw_only=True)
 class EntryRows:
     """An Entry made ready to be written: where it is made, a value that is not JSON is its maker's error."""
@@ -73,7 +78,7 @@ class EntryRows:
     incidents: tuple[rows.Row, ...]
     history: rows.Row | None
     transition: rows.Row | None
-    alerts: tuple[tuple[rows.Row, tuple[dict[str, str | int], ...]], ...]
+    alerts: AlertRows
 
     @classmethod
     def of(cls, entry: Entry) -> EntryRows:
@@ -85,8 +90,13 @@ class EntryRows:
             incidents=tuple({i.id: rows.incident_row(i) for i in concerned if i is not None}.values()),
             history=rows.history_row(record.name, entry.observation) if entry.observation else None,
             transition=rows.transition_row(decision.transition) if decision else None,
-            alerts=tuple((rows.alert_row(a), _deliveries(a)) for a in decision.alerts) if decision else (),
+            alerts=alert_rows(decision.alerts) if decision else (),
         )
+
+
+def alert_rows(alerts: Iterable[Alert]) -> AlertRows:
+    """Freeze *alerts* and their deliveries."""
+    return tuple((rows.alert_row(each), _deliveries(each)) for each in alerts)
 
 
 def _deliveries(alert: Alert) -> tuple[dict[str, str | int], ...]:
@@ -103,10 +113,20 @@ def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
     db.executemany(_INCIDENT, entry.incidents)
     if entry.history is not None:
         db.execute(_HISTORY, entry.history)
-    for alert, deliveries in entry.alerts:
+    _write_alerts(db, entry.alerts)
+    return None if entry.transition is None else db.execute(_TRANSITION, entry.transition).lastrowid
+
+
+def write_note(db: sqlite3.Connection, *, key: str, value: str, alerts: AlertRows) -> None:
+    """Keep *value* under *key* in place of what was there, and write *alerts*."""
+    db.execute(_NOTE, (key, value))
+    _write_alerts(db, alerts)
+
+
+def _write_alerts(db: sqlite3.Connection, alerts: AlertRows) -> None:
+    for alert, deliveries in alerts:
         db.execute(_ALERT, alert)
         db.executemany(_DELIVERY, deliveries)
-    return None if entry.transition is None else db.execute(_TRANSITION, entry.transition).lastrowid
 
 
 def postpone(

@@ -6,7 +6,8 @@ fail as a full disk does. What the protocol does not have (`owe`, `rows`) is for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import json
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import trio
@@ -38,6 +39,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.rows: dict[int, Row] = {}
+        self.notes: dict[str, str] = {}
         self.broken = False
         self._records: dict[str, Record] = {}
         self._transitions: list[Transition] = []
@@ -116,6 +118,16 @@ class MemoryStore:
     async def pending(self) -> int:
         await self._access()
         return sum(row.state == "pending" for row in self.rows.values())
+
+    async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
+        await self._access()
+        self.notes[key] = json.dumps(value)
+        for alert in alerts:
+            self.owe(alert)
+
+    async def noted(self, key: str) -> Any:
+        await self._access()
+        return json.loads(self.notes.get(key, "null"))
 
     def owe(self, alert: Alert) -> list[int]:
         """Make the deliveries of *alert*, due at once; their ids."""
