@@ -12,7 +12,7 @@ from monitor.core.facts import Fact
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, seconds_text, shown
 from monitor.net import TLS, Answer, Stream
-from monitor.plugin import Check, Message, OptionError, Probe, Sink, check_option
+from monitor.plugin import Check, Manner, Message, OptionError, Probe, Sink, check_option
 from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Expression",
     "Fact",
     "Lifetime",
+    "Manner",
     "Message",
     "OptionError",
     "Probe",

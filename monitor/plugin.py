@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     import httpx
@@ -227,11 +227,31 @@ class Probe:
         return self._phase_since - (began if not self.phases or self._began is None else self._began)
 
 
+@attrs.frozen(kw_only=True)
+class Manner:
+    """How the engine gives alerts to a sink; one at a time, and as they come, unless it says otherwise.
+
+    *groups*: alerts of many endpoints may go in one message, once the first of them has waited for `group_wait`.
+    *merges*: a `resolved` whose `firing` still waits goes in the same message. *per_minute*: messages, where the
+    config does not say. *resend*: seconds after which it is told again of what fires, for a receiver that forgets.
+    """
+
+    groups: bool = False
+    merges: bool = False
+    per_minute: int | None = None
+    resend: float | None = None
+
+
 class Sink:
     """A place alerts go to. Derive an attrs class; its fields are the config keys, declared by `check_option`."""
 
-    async def send(self, message: Message) -> None:
-        """Deliver *message*, or raise DeliveryError.
+    @property
+    def manner(self) -> Manner:
+        """How it wants its alerts; the same for as long as its options are."""
+        return Manner()
+
+    async def send(self, message: Message) -> str | None:
+        """Deliver *message*, or raise DeliveryError; may return what the receiver said, in a word: `HTTP 204`.
 
         The caller owns the deadline (10 s) and the retries; the text of an error must not hold a secret or URL.
         """
@@ -240,9 +260,11 @@ class Sink:
 
 @attrs.frozen(kw_only=True)
 class Message:
-    """One alert on its way to a sink.
+    """An alert on its way to a sink, or several where its `manner` allows that.
 
-    *body* is the frozen `standard` document as JSON bytes, *document* the same parsed; *attempt* counts from 1.
+    *body* is the frozen `standard` document as JSON bytes, *document* the same parsed; *documents* are all of them,
+    oldest first, and *document* is the last. *id* is the alert's; that of several is their own, and stays the same,
+    as what goes together does. *attempt* counts from 1. *sink* is the name in the config.
     """
 
     id: str
@@ -252,6 +274,8 @@ class Message:
     now: datetime
     net: Net
     clock: Clock
+    sink: str = ""
+    documents: Sequence[Mapping[str, Any]] = attrs.Factory(lambda self: (self.document,), takes_self=True)
 
     def transport(self, *, tls: TLS | None = None, body_limit: int = 64 * 1024) -> httpx.AsyncBaseTransport:
         """Give an httpx transport as `Probe.transport` does."""

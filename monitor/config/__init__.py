@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from monitor.config.secrets import Masker
     from monitor.core.model import Endpoint
     from monitor.core.quantities import Duration
-    from monitor.plugin import Sink
+    from monitor.plugin import Manner, Sink
 
 
 @attrs.frozen
@@ -50,6 +50,14 @@ class SinkSettings:
     sink: Sink
     give_up_after: Duration
     route: Route = ALL
+    group_wait: float = 1.0  # seconds; only where its manner is to group
+    max_per_minute: int | None = None  # the config's word; None: what its manner says
+    manner: Manner = attrs.field(default=attrs.Factory(lambda self: self.sink.manner, takes_self=True), eq=False)
+
+    @property
+    def per_minute(self) -> int | None:
+        """How many messages a minute it may get; None: any number."""
+        return self.manner.per_minute if self.max_per_minute is None else self.max_per_minute
 
 
 @attrs.frozen(kw_only=True)

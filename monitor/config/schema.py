@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from monitor.config import Listen
-from monitor.core.quantities import Duration, Expression, shown
+from monitor.core.quantities import Duration, Expression, Lifetime, shown
 from monitor.plugin import OptionError
 from monitor.plugin import check_option as key
 
@@ -39,6 +39,11 @@ def title(text: str) -> None:
 def _in_a_row(number: int) -> None:
     if not 1 <= number <= _MOST_IN_A_ROW:
         raise ValueError(f"expected 1-{_MOST_IN_A_ROW}, got {number}")
+
+
+def _messages(number: int) -> None:
+    if not 1 <= number <= 10_000:
+        raise ValueError(f"expected 1-10000, got {number}")
 
 
 def _probes(number: int) -> None:
@@ -165,5 +170,7 @@ class SinkTable:
     after: Any = key(default=None, doc="only what lasts that long", available=False)
     groups: Any = key(default=None, doc="only these groups", available=False)
     labels: Any = key(default=None, doc="only these labels", available=False)
-    group_wait: Any = key(default=None, doc="collect alerts for that long", available=False)
-    max_per_minute: Any = key(default=None, doc="messages a minute", available=False)
+    group_wait: Lifetime = key(
+        default=Lifetime(1), doc="how long an alert waits for others, where the format has room for several"
+    )
+    max_per_minute: int | None = key(default=None, doc="messages a minute, 1-10000; more wait", validator=_messages)

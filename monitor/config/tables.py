@@ -15,7 +15,7 @@ from monitor.core.expectations import ExpectationError, Expectations, compile_al
 from monitor.core.hints import did_you_mean
 from monitor.core.model import Endpoint
 from monitor.core.quantities import shown
-from monitor.plugin import Check, Sink
+from monitor.plugin import Check, Manner, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -130,8 +130,17 @@ class Tables:
             cls = usable(plugin, SinkTable, self._fields)
             with self._problems.at(source, "sink", index):
                 sink = self._fields.table(cls, options, others=_SINK)
+                manner = _manner(sink)
                 if record is not None:
-                    return SinkSettings(name=record.name, kind=kind, sink=sink, give_up_after=record.give_up_after)
+                    return SinkSettings(
+                        name=record.name,
+                        kind=kind,
+                        sink=sink,
+                        give_up_after=record.give_up_after,
+                        group_wait=record.group_wait,
+                        max_per_minute=record.max_per_minute,
+                        manner=manner,
+                    )
         return None
 
     def endpoint(self, source: Source, index: int, table: dict[str, Any]) -> Draft | None:
@@ -214,6 +223,17 @@ class Tables:
 _LISTS = ("expect", "degraded")
 NO_EXPECTATIONS = Expectations()
 _WORD = {EndpointTable: "endpoint", SinkTable: "sink"}
+
+
+def _manner(sink: Sink) -> Manner:
+    """How *sink* wants its alerts. Raises ValueError where the plugin cannot say."""
+    try:
+        manner: object = sink.manner
+    except Exception as exc:
+        raise ValueError(f"its sink cannot say how it wants its alerts: {type(exc).__name__}: {exc}") from exc
+    if not isinstance(manner, Manner):
+        raise ValueError(f"its sink says {shown(manner)} for how it wants its alerts, not a Manner")  # noqa: TRY004
+    return manner
 
 
 def _split(table: dict[str, Any], cls: type) -> tuple[dict[str, Any], dict[str, Any]]:

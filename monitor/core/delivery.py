@@ -54,7 +54,7 @@ def after_failure(
     waited = (now - first_try_at).total_seconds()
     if status == 410:
         return Dead(f"{error}: the receiver says it is gone for good")
-    if _is_refusal(status):
+    if is_refusal(status):
         # The tries may have been of another kind before: a receiver that starts up gets its ten minutes all the same.
         if attempts > len(_REFUSED_WAITS) and waited >= _REFUSED_FOR:
             return Dead(f"{error}: given up after {attempts} tries")
@@ -64,8 +64,8 @@ def after_failure(
     return Retry(now + timedelta(seconds=_wait(error, attempts, rand)))
 
 
-def _is_refusal(status: int | None) -> bool:
-    """A 4xx that no amount of waiting is known to mend."""
+def is_refusal(status: int | None) -> bool:
+    """A 4xx that no amount of waiting is known to mend: the receiver works, and will not have this alert."""
     return status is not None and 400 <= status < 500 and status not in _PATIENT | _TRANSIENT
 
 

@@ -83,16 +83,25 @@ class Store(Protocol):
     async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
         """When the earliest first-of-its-lane of *sinks*, not in *busy*, is due; None: nothing waits."""
 
-    async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
-        """It was delivered."""
+    async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
+        """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
+
+    async def members(self, delivery: int) -> Sequence[Delivery]:
+        """The pending deliveries of the digest that *delivery* is part of, in order of id; empty without a digest."""
+
+    async def bundle(self, deliveries: Collection[int], *, digest: str) -> None:
+        """Fix *deliveries*, all to one sink, as one message called *digest*: what goes out together, for good."""
+
+    async def settle(self, *deliveries: int, attempts: int, at: datetime) -> None:
+        """They were delivered, all of them in one message."""
 
     async def postpone(
-        self, delivery: int, *, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+        self, *deliveries: int, attempts: int, first_try_at: datetime, not_before: datetime, error: str
     ) -> None:
-        """It failed and is to be tried again."""
+        """They failed and are to be tried again."""
 
-    async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
-        """It is dead: kept, listed, no longer in the way of the next."""
+    async def bury(self, *deliveries: int, attempts: int, error: str, at: datetime) -> None:
+        """They are dead: kept, listed, no longer in the way of the next."""
 
     async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
         """Bury every pending delivery, not in *busy*, to a sink not in *keep*; how many there were."""

@@ -46,6 +46,19 @@ _DUE = """
     FROM deliveries d CROSS JOIN alerts a ON a.id = d.alert
     WHERE d.head = 1 AND d.sink = ? AND d.not_before <= ? ORDER BY d.not_before, d.id LIMIT ?
 """
+_BEHIND = """
+    SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at,
+           d.attempts, d.first_try_at, d.digest
+    FROM deliveries lane CROSS JOIN deliveries d CROSS JOIN alerts a ON a.id = d.alert
+    WHERE lane.id = ? AND d.state = 'pending' AND d.sink = lane.sink AND d.endpoint = lane.endpoint AND d.id > lane.id
+    ORDER BY d.id LIMIT ?
+"""
+_MEMBERS = """
+    SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at,
+           d.attempts, d.first_try_at, d.digest
+    FROM deliveries one CROSS JOIN deliveries d CROSS JOIN alerts a ON a.id = d.alert
+    WHERE one.id = ? AND d.digest = one.digest AND d.sink = one.sink AND d.state = 'pending' ORDER BY d.id
+"""
 _NEXT_DUE = "SELECT id, not_before FROM deliveries WHERE head = 1 AND sink = ? ORDER BY not_before, id LIMIT ?"
 # From one sink to the next, without a look at what lies between.
 _WAITING_SINKS = """
@@ -94,6 +107,16 @@ def due(db: sqlite3.Connection, now: datetime, *, room: Mapping[str, int], busy:
         free = (rows.delivery_from_row(row) for row in heads if row[0] not in busy)
         found += itertools.islice(free, max(0, most))
     return found
+
+
+def behind(db: sqlite3.Connection, *, delivery: int, limit: int) -> list[Delivery]:
+    """What waits in the lane of *delivery*, after it."""
+    return [rows.delivery_from_row(row) for row in db.execute(_BEHIND, (delivery, max(0, limit)))]
+
+
+def members(db: sqlite3.Connection, *, delivery: int) -> list[Delivery]:
+    """All that still waits of the digest of *delivery*."""
+    return [rows.delivery_from_row(row) for row in db.execute(_MEMBERS, (delivery,))]
 
 
 def next_due(db: sqlite3.Connection, *, sinks: Collection[str], busy: Collection[int]) -> datetime | None:

@@ -111,6 +111,9 @@ _FIRST = (
 # What is kept of no endpoint: JSON, by a name.
 _NOTES = ("CREATE TABLE notes (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",)
 
+# What goes out together is found by the name of its message.
+_DIGESTS = ("CREATE INDEX deliveries_digest ON deliveries (digest, sink) WHERE digest IS NOT NULL",)
+
 # What one migration does: statements, or a function of the connection where statements do not suffice.
 Step = str | Callable[[sqlite3.Connection], object]
 
@@ -118,6 +121,7 @@ Step = str | Callable[[sqlite3.Connection], object]
 MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _FIRST,
     _NOTES,
+    _DIGESTS,
 )  # fmt: skip
 
 

@@ -162,18 +162,30 @@ class SqliteStore:
         """When the earliest first-of-its-lane of *sinks*, not in *busy*, is due; None: nothing waits."""
         return await self._run(partial(readers.next_due, sinks=frozenset(sinks), busy=frozenset(busy)))
 
-    async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
-        """It was delivered."""
-        await self._writes.write(partial(writer.finish, delivery=delivery, state="delivered", attempts=attempts, at=at))
+    async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
+        """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
+        return await self._run(partial(readers.behind, delivery=delivery, limit=limit))
+
+    async def members(self, delivery: int) -> Sequence[Delivery]:
+        """The pending deliveries of the digest that *delivery* is part of, in order of id; empty without a digest."""
+        return await self._run(partial(readers.members, delivery=delivery))
+
+    async def bundle(self, deliveries: Collection[int], *, digest: str) -> None:
+        """Fix *deliveries*, all to one sink, as one message called *digest*: what goes out together, for good."""
+        await self._writes.write(partial(writer.bundle, deliveries=tuple(deliveries), digest=digest))
+
+    async def settle(self, *deliveries: int, attempts: int, at: datetime) -> None:
+        """They were delivered, all of them in one message."""
+        await self._finish(deliveries, state="delivered", attempts=attempts, at=at, error=None)
 
     async def postpone(
-        self, delivery: int, *, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+        self, *deliveries: int, attempts: int, first_try_at: datetime, not_before: datetime, error: str
     ) -> None:
-        """It failed and is to be tried again."""
+        """They failed and are to be tried again."""
         await self._writes.write(
             partial(
                 writer.postpone,
-                delivery=delivery,
+                deliveries=deliveries,
                 attempts=attempts,
                 first_try_at=first_try_at,
                 not_before=not_before,
@@ -181,11 +193,15 @@ class SqliteStore:
             )
         )
 
-    async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
-        """It is dead: kept, listed, no longer in the way of the next."""
-        await self._writes.write(
-            partial(writer.finish, delivery=delivery, state="dead", attempts=attempts, at=at, error=error)
-        )
+    async def bury(self, *deliveries: int, attempts: int, error: str, at: datetime) -> None:
+        """They are dead: kept, listed, no longer in the way of the next."""
+        await self._finish(deliveries, state="dead", attempts=attempts, at=at, error=error)
+
+    async def _finish(
+        self, deliveries: Collection[int], *, state: str, attempts: int, at: datetime, error: str | None
+    ) -> None:
+        done = partial(writer.finish_all, deliveries=deliveries, state=state, attempts=attempts, at=at, error=error)
+        await self._writes.write(done)
 
     async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
         """Bury every pending delivery, not in *busy*, to a sink not in *keep*; how many there were."""

@@ -52,6 +52,7 @@ _POSTPONE = """
     UPDATE deliveries SET attempts = ?, first_try_at = ?, not_before = ?, last_error = ?
     WHERE id = ? AND state = 'pending'
 """
+_BUNDLE = "UPDATE deliveries SET digest = ? WHERE id = ? AND state = 'pending'"
 _LANE_OF = "SELECT sink, endpoint FROM deliveries WHERE id = ? AND state = 'pending'"
 _FINISH = """
     UPDATE deliveries
@@ -129,18 +130,31 @@ def _write_alerts(db: sqlite3.Connection, alerts: AlertRows) -> None:
         db.executemany(_DELIVERY, deliveries)
 
 
+def bundle(db: sqlite3.Connection, deliveries: Collection[int], *, digest: str) -> None:
+    """Give them the name of the message they go out in."""
+    db.executemany(_BUNDLE, [(digest, each) for each in deliveries])
+
+
 def postpone(
     db: sqlite3.Connection,
-    delivery: int,
+    deliveries: Collection[int],
     *,
     attempts: int,
     first_try_at: datetime,
     not_before: datetime,
     error: str,
 ) -> None:
-    """Keep it the head of its lane, to be tried again."""
+    """Keep them where they are in their lanes, to be tried again."""
     moments = rows.millis(first_try_at), rows.millis(not_before)
-    db.execute(_POSTPONE, (attempts, *moments, rows.text(error), delivery))
+    db.executemany(_POSTPONE, [(attempts, *moments, rows.text(error), each) for each in deliveries])
+
+
+def finish_all(
+    db: sqlite3.Connection, deliveries: Collection[int], *, state: str, attempts: int, at: datetime, error: str | None
+) -> None:
+    """Do `finish` for each of them."""
+    for each in deliveries:
+        finish(db, each, state=state, attempts=attempts, at=at, error=error)
 
 
 def finish(

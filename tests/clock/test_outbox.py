@@ -20,8 +20,9 @@ from support.ports import EPOCH, PlainRand, TrioClock
 from monitor.api import DeliveryError, Message, Sink
 from monitor.config import SinkSettings
 from monitor.core.model import Alert
+from monitor.core.pacing import MOST_AT_ONCE
 from monitor.core.quantities import Duration
-from monitor.outbox import MOST_AT_ONCE, Outbox
+from monitor.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -81,6 +81,7 @@ def test_every_key():
         ("paper", "paper", 3 * 86400),
         ("included", "log", 3 * 86400),
     ]
+    assert [(sink.group_wait, sink.per_minute) for sink in config.sinks] == [(0, 6), (1, None), (1, None), (1, None)]
 
 
 def test_own_keys_go_before_defaults_and_nothing_is_merged():

@@ -90,19 +90,47 @@ class MemoryStore:
         await self._access()
         return min((row.not_before for row in self._heads(busy) if row.delivery.sink in sinks), default=None)
 
-    async def settle(self, delivery: int, *, attempts: int, at: datetime) -> None:
-        await self._end(delivery, "delivered", attempts=attempts, at=at)
+    async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
+        await self._access()
+        head = self.rows[delivery].delivery
+        return [
+            row.delivery
+            for row in self.rows.values()
+            if row.state == "pending"
+            and (row.delivery.sink, row.delivery.endpoint) == (head.sink, head.endpoint)
+            and row.delivery.id > delivery
+        ][:limit]
+
+    async def members(self, delivery: int) -> Sequence[Delivery]:
+        await self._access()
+        one = self.rows[delivery].delivery
+        return [
+            row.delivery
+            for row in self.rows.values()
+            if row.state == "pending"
+            and one.digest is not None
+            and (row.delivery.sink, row.delivery.digest) == (one.sink, one.digest)
+        ]
+
+    async def bundle(self, deliveries: Collection[int], *, digest: str) -> None:
+        await self._access()
+        for each in deliveries:
+            self.rows[each].delivery = attrs.evolve(self.rows[each].delivery, digest=digest)
+
+    async def settle(self, *deliveries: int, attempts: int, at: datetime) -> None:
+        await self._end(deliveries, "delivered", attempts=attempts, at=at)
 
     async def postpone(
-        self, delivery: int, *, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+        self, *deliveries: int, attempts: int, first_try_at: datetime, not_before: datetime, error: str
     ) -> None:
         await self._access()
-        row = self.rows[delivery]
-        row.delivery = attrs.evolve(row.delivery, attempts=attempts, first_try_at=first_try_at)
-        row.not_before, row.error = not_before, error
+        for each in deliveries:
+            row = self.rows[each]
+            row.delivery = attrs.evolve(row.delivery, attempts=attempts, first_try_at=first_try_at)
+            row.not_before, row.error = not_before, error
 
-    async def bury(self, delivery: int, *, attempts: int, error: str, at: datetime) -> None:
-        await self._end(delivery, "dead", attempts=attempts, at=at, error=error)
+    async def bury(self, *deliveries: int, attempts: int, error: str, at: datetime) -> None:
+        await self._end(deliveries, "dead", attempts=attempts, at=at, error=error)
 
     async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
         await self._access()
@@ -157,7 +185,7 @@ class MemoryStore:
 
     async def _end(
         self,
-        delivery: int,
+        deliveries: Collection[int],
         state: Literal["delivered", "dead"],
         *,
         attempts: int,
@@ -165,11 +193,12 @@ class MemoryStore:
         error: str | None = None,
     ) -> None:
         await self._access()
-        row = self.rows[delivery]
-        if row.state != "pending":
-            raise AssertionError(f"delivery {delivery} is {row.state} already")
-        row.delivery = attrs.evolve(row.delivery, attempts=attempts)
-        row.state, row.error, row.at = state, error, at
+        for each in deliveries:
+            row = self.rows[each]
+            if row.state != "pending":
+                raise AssertionError(f"delivery {each} is {row.state} already")
+            row.delivery = attrs.evolve(row.delivery, attempts=attempts)
+            row.state, row.error, row.at = state, error, at
 
     async def _access(self) -> None:
         await trio.lowlevel.checkpoint()
