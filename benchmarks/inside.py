@@ -45,7 +45,7 @@ class Watch:
         begin = trio.current_time()
         for number in range(1, max(1, round(seconds / self._interval)) + 1):
             await trio.sleep_until(begin + number * self._interval)
-            self.rounds.append([checker.lag for checker in self._daemon.checkers.values()])
+            self.rounds.append([checker.lag for checker in self._daemon.lateness().values()])
 
     @property
     def missed(self) -> int:
@@ -68,7 +68,7 @@ class Watch:
         return last - first
 
     def _missed_so_far(self) -> int:
-        return sum(checker.missed for checker in self._daemon.checkers.values())
+        return sum(checker.missed for checker in self._daemon.lateness().values())
 
 
 async def watched(config: Config, began: float, warm_up: float, seconds: float) -> dict[str, float]:

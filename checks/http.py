@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from checks import metrics
 from checks.documents import parsed
 from checks.options import address, headers, http_url, json_value, method, min_tls, server_name
 from checks.redirects import Redirects, location_of
@@ -26,6 +27,7 @@ from monitor.api import (
     Check,
     Fact,
     Lifetime,
+    Metric,
     OptionError,
     Probe,
     Verdict,
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
     import httpx
 
 USER_AGENT = "nursery-monitor"
+
+
+def _is_https(url: str) -> bool:
+    return url.startswith("https:")
 
 
 @attrs.frozen(kw_only=True)
@@ -77,19 +83,45 @@ class Http(Check):
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
     facts: ClassVar[Mapping[str, Fact] | None] = {
-        "status": Fact(200, "status code of the last answer"),
+        "status": Fact(
+            200,
+            "status code of the last answer",
+            metrics=(
+                Metric("probe_http_status_code", "Status code of the last answer, 0: there was none.", default=0),
+            ),
+        ),
         "headers": Fact({"content-type": "text/plain"}, "its headers, names in lower case, repeated ones joined"),
         "body": Fact("text", "its body as text: UTF-8, or what the charset says", keep=False),
         "json": Fact(None, "its body as JSON", keep=False),
-        "url": Fact("https://example.org/", "the URL after redirects"),
-        "redirects": Fact(0, "how many redirects were followed"),
-        "http_version": Fact("1.1", "protocol version of the answer"),
-        "ip": Fact("192.0.2.7", "address that was connected to"),
-        "tls_version": Fact("1.3", "TLS version, absent on plain HTTP"),
-        "cert_expires_in": Fact(timedelta(days=30), "until the certificate expires, absent on plain HTTP"),
+        "url": Fact(
+            "https://example.org/",
+            "the URL after redirects",
+            metrics=(Metric("probe_http_ssl", "Whether the last request went over TLS.", _is_https, default=0),),
+        ),
+        "redirects": Fact(
+            0,
+            "how many redirects were followed",
+            metrics=(Metric("probe_http_redirects", "How many redirects were followed.", default=0),),
+        ),
+        "http_version": Fact(
+            "1.1",
+            "protocol version of the answer",
+            metrics=(Metric("probe_http_version", "Protocol version of the answer, 0: there was none.", default=0),),
+        ),
+        "ip": Fact("192.0.2.7", "address that was connected to", metrics=metrics.IP),
+        "tls_version": Fact("1.3", "TLS version, absent on plain HTTP", metrics=metrics.TLS_VERSION),
+        "cert_expires_in": Fact(
+            timedelta(days=30), "until the certificate expires, absent on plain HTTP", metrics=metrics.CERT_EXPIRES_IN
+        ),
         "cert_issuer": Fact("Example CA", "who issued the certificate, absent on plain HTTP"),
-        "body_size": Fact(1024, "size of the body in bytes, decoded"),
+        "body_size": Fact(
+            1024,
+            "size of the body in bytes, decoded",
+            metrics=(Metric("probe_http_uncompressed_body_length", "Size of the body in bytes, decoded.", default=0),),
+        ),
     }
+
+    phases_metric: ClassVar[str] = "probe_http_duration_seconds"
 
     url: str = check_option(doc="the URL, http or https", validator=http_url)
     method: str = check_option(default="GET", doc="the request's method", validator=method)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from checks import metrics
 from checks.http import USER_AGENT, Auth, Basic
 from checks.options import address, headers, min_tls, server_name, subprotocols, websocket_url
 from checks.steps import STEP_FACTS, Step
@@ -48,9 +49,11 @@ class WebSocket(Check):
         "close_code": Fact(1000, "the close code the server sent"),
         "close_latency": Fact(timedelta(milliseconds=20), "from our close to the server's"),
         "messages": Fact(1, "how many messages came"),
-        "ip": Fact("192.0.2.7", "address that was connected to"),
-        "tls_version": Fact("1.3", "TLS version, absent on plain ws"),
-        "cert_expires_in": Fact(timedelta(days=30), "until the certificate expires, absent on plain ws"),
+        "ip": Fact("192.0.2.7", "address that was connected to", metrics=metrics.IP),
+        "tls_version": Fact("1.3", "TLS version, absent on plain ws", metrics=metrics.TLS_VERSION),
+        "cert_expires_in": Fact(
+            timedelta(days=30), "until the certificate expires, absent on plain ws", metrics=metrics.CERT_EXPIRES_IN
+        ),
         "cert_issuer": Fact("Example CA", "who issued the certificate, absent on plain ws"),
     }
 

@@ -8,7 +8,7 @@ with a `Verdict`. See docs/plugins.md.
 
 from monitor.core.errors import DeliveryError, ProbeError, describe
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
-from monitor.core.facts import Fact
+from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, seconds_text, shown
 from monitor.net import TLS, Answer, Stream
@@ -30,6 +30,7 @@ __all__ = [
     "Lifetime",
     "Manner",
     "Message",
+    "Metric",
     "OptionError",
     "Probe",
     "ProbeError",

@@ -21,6 +21,7 @@ import trio
 from monitor import address
 from monitor.core.errors import MonitorError, describe
 from monitor.core.schedule import LONGEST_FIRST_WAIT
+from monitor.core.tally import Tally
 from monitor.core.text import counted
 from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
@@ -128,6 +129,7 @@ class Daemon:
         """
         self.config = config
         self.feed = LiveFeed()
+        self.tally = Tally()
         self.clock = clock or SystemClock()
         self._rand = rand or SystemRand()
         self._net = net or SocketNet()
@@ -156,8 +158,7 @@ class Daemon:
         known = {} if self._recorder is None else self._recorder.records
         return {each.name: known.get(each.name) or Record(name=each.name) for each in self.config.enabled}
 
-    @property
-    def checkers(self) -> Mapping[str, Checker]:
+    def lateness(self) -> Mapping[str, Checker]:
         """What watches each endpoint, by its name: how late it is and what it missed."""
         return {} if self._supervisor is None else self._supervisor.checkers
 
@@ -223,7 +224,9 @@ class Daemon:
             services.cancel_scope.cancel()
 
     async def _probe(self, endpoint: Endpoint) -> Observation:
-        return await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker or None)
+        observation = await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker or None)
+        self.tally.probed(endpoint.name, observation.status)
+        return observation
 
     def _mask(self, text: str) -> str:
         """Hide the secrets of the config as it is now."""
@@ -259,3 +262,4 @@ class Daemon:
         for stopped in gone:
             await stopped.wait()
         await self._recorder.forget_all_but(after.keys())
+        self.tally.keep_only(set(after))

@@ -87,6 +87,9 @@ class Check:
     facts: ClassVar[Mapping[str, Fact] | None] = None
     """The facts `probe` may set, for `expect` and the docs; None: not declared, any name may be used."""
 
+    phases_metric: ClassVar[str] = "probe_phase_duration_seconds"
+    """The gauge of `/metrics` that the phases are, with the label `phase`."""
+
     @property
     def target(self) -> str:
         """The thing looked at, for people; secrets are masked by the engine. Default: the option `url`."""

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from monitor.core.errors import PluginError, describe
-from monitor.core.facts import hold_names
+from monitor.core.facts import hold_metric, hold_names
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
 from monitor.plugin import Check, Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import ModuleType
 
 OURS = "nursery-monitor"
@@ -114,11 +114,16 @@ def _hold_contract(cls: type, base: type) -> None:
         raise PluginError(f"{cls.__name__} does not derive from monitor.api.{base.__name__}")
     if not attrs.has(cls):
         raise PluginError(f"{cls.__name__} is no attrs class: put @attrs.frozen(kw_only=True) above it")
-    if issubclass(cls, Check) and cls.facts is not None:
-        try:
-            hold_names(cls.facts)
-        except ValueError as exc:
-            raise PluginError(f"{cls.__name__}.facts: {exc}") from exc
+    if issubclass(cls, Check):
+        _hold(cls, "facts", lambda: hold_names(cls.facts or {}))
+        _hold(cls, "phases_metric", lambda: hold_metric(cls.phases_metric))
+
+
+def _hold(cls: type, part: str, rule: Callable[[], None]) -> None:
+    try:
+        rule()
+    except ValueError as exc:
+        raise PluginError(f"{cls.__name__}.{part}: {exc}") from exc
 
 
 def _shadow() -> Path | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from monitor.core.ports import Mask
 
@@ -23,6 +23,7 @@ _TAKEN = frozenset(
         *("namespace", "null", "package", "return", "true", "var", "void", "while", "latency", "phases"),
     }
 )
+_OF_EVERY_PROBE = frozenset({"probe_success", "probe_duration_seconds", "probe_dns_lookup_time_seconds"})
 _LONGEST_TEXT = 500
 _LONGEST_KEY = 100
 _MOST_ITEMS = 50
@@ -31,17 +32,36 @@ _MOST_CHARACTERS = 32_000  # of all facts together; what does not fit any more i
 
 
 @attrs.frozen
+class Metric:
+    """A gauge of `/metrics` that a fact is.
+
+    *of* makes its number of the fact as it is kept (a span in seconds); or, with *label*, that label's text, the
+    gauge then being 1. *moment*: the fact is a span since the probe began, the gauge a moment in Unix seconds.
+    *default* is the number where the probe did not find the fact; None: no sample then.
+    """
+
+    name: str
+    doc: str
+    of: Callable[[Any], Any] = float
+    label: str | None = None
+    moment: bool = False
+    default: float | None = None
+
+
+@attrs.frozen
 class Fact:
     """One fact a check may set.
 
     *sample* is an example value of its type (int, float, str, bool, bytes, timedelta, list, dict); expressions
     are tried on the samples when the config is read. A sample of None means any JSON value. *keep* is False for
-    what is only for expressions: too large or too private for results, the database and the API.
+    what is only for expressions: too large or too private for results, the database and the API. *metrics* are
+    what `/metrics` makes of it.
     """
 
     sample: Any
     doc: str
     keep: bool = True
+    metrics: tuple[Metric, ...] = ()
 
 
 def hold_names(facts: Mapping[str, Fact]) -> None:
@@ -53,6 +73,16 @@ def hold_names(facts: Mapping[str, Fact]) -> None:
             raise ValueError(f"the fact {name!r} has a name that is taken in expressions")
         if not isinstance(fact, Fact):
             raise ValueError(f"the fact {name!r} is no Fact(sample, doc)")  # noqa: TRY004 - one kind of error for all
+        for metric in fact.metrics:
+            hold_metric(metric.name)
+
+
+def hold_metric(name: str) -> None:
+    """Raise ValueError, one sentence, unless a check may have a metric called *name*."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"the metric {name!r} has a name that Prometheus would not take: use letters, digits and _")
+    if name.startswith(("monitor_", "process_")) or name in _OF_EVERY_PROBE:
+        raise ValueError(f"the metric {name!r} has a name that is the monitor's own")
 
 
 def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact], mask: Mask | None = None) -> dict[str, Any]:

@@ -5,6 +5,7 @@
     answers.py  the shapes of an answer: JSON, problems, "not found", security headers
     api.py      health, readiness and the API
     feed.py     the live WebSocket
+    metrics.py  everything, for Prometheus
     page.py     the pages, with templates/ and static/
     app.py      the table of routes, each with its audience
     server.py   the listening socket, and anycorn inside our nursery
@@ -23,8 +24,21 @@ if TYPE_CHECKING:
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
     from monitor.core.ports import Clock
+    from monitor.core.tally import Tally
     from monitor.live import LiveFeed
     from monitor.store import Record, Store
+
+
+class Lateness(Protocol):
+    """How well an endpoint's schedule is kept."""
+
+    @property
+    def lag(self) -> float:
+        """Seconds the latest probe began after its slot."""
+
+    @property
+    def missed(self) -> int:
+        """Slots that passed unused, since the start."""
 
 
 class Face(Protocol):
@@ -45,6 +59,13 @@ class Face(Protocol):
     @property
     def clock(self) -> Clock:
         """For open incidents: how long until now."""
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted since the start."""
+
+    def lateness(self) -> Mapping[str, Lateness]:
+        """How well each endpoint's schedule is kept, by name."""
 
     def records(self) -> Mapping[str, Record]:
         """How every endpoint stands now, by name; one that was never probed may be missing."""

@@ -17,6 +17,7 @@ from monitor.web.answers import Secured, failure, missing
 from monitor.web.api import Api
 from monitor.web.assets import Static
 from monitor.web.feed import Live
+from monitor.web.metrics import Metrics
 from monitor.web.page import Pages
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Ways = Mapping[str, tuple[Audience, Answer]]
 
 def create_app(face: Face) -> ASGIApp:
     """Make the ASGI application that shows *face*."""
-    api, pages, static, live = Api(face), Pages(face), Static(), Live(face)
+    api, pages, static, live, metrics = Api(face), Pages(face), Static(), Live(face), Metrics(face)
 
     def route(path: str, audience: Audience, answer: Answer) -> Route:
         return ways(path, {"GET": (audience, answer)})
@@ -44,6 +45,7 @@ def create_app(face: Face) -> ASGIApp:
         routes=[
             route("/healthz", Audience.EVERYBODY, api.healthz),
             route("/readyz", Audience.EVERYBODY, api.readyz),
+            route("/metrics", Audience.READERS, metrics.scrape),
             route("/api/v1/endpoints", Audience.PUBLIC, api.endpoints),
             route("/api/v1/endpoints/{name}", Audience.PUBLIC, api.endpoint),
             route("/api/v1/transitions", Audience.PUBLIC, api.transitions),

@@ -16,6 +16,7 @@ from monitor.core.alerting import Decision
 from monitor.core.errors import MonitorError, Problem
 from monitor.core.health import Health
 from monitor.core.model import OK, Code, Endpoint, Incident, Observation, Outcome, Reason, State, Status, Transition
+from monitor.core.tally import Tally
 from monitor.live import LiveFeed, Moved, Observed
 from monitor.store import Entry, Record
 from monitor.web.app import create_app
@@ -72,6 +73,14 @@ def transition(name: str, reason: Reason = REFUSED, before: State = State.UP, af
     )
 
 
+@attrs.frozen
+class Late:
+    """How well a schedule is kept."""
+
+    lag: float = 0.0
+    missed: int = 0
+
+
 class PlainFace:
     """See `monitor.web.Face`; everything in it may be set."""
 
@@ -94,6 +103,8 @@ class PlainFace:
         self.feed = LiveFeed()
         self.clock = StandingClock()
         self.cause: str | None = None
+        self.tally = Tally()
+        self.late: dict[str, Late] = {}
         self.known: dict[str, Record] = {}
         self.reload_problems: tuple[Problem, ...] = ()
         self.reloaded: Changes | MonitorError = Changes()  # what a reload comes to
@@ -105,6 +116,9 @@ class PlainFace:
 
     def records(self) -> Mapping[str, Record]:
         return self.known
+
+    def lateness(self) -> Mapping[str, Late]:
+        return self.late
 
     def not_ready(self) -> str | None:
         return self.cause

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from monitor.api import Check, Fact, Message, Probe, Sink, Verdict, check_option
+from monitor.api import Check, Fact, Message, Metric, Probe, Sink, Verdict, check_option
 
 if TYPE_CHECKING:
     from datetime import datetime  # noqa: TC004 - the mistake that `Hidden` is to show
@@ -73,6 +73,16 @@ class Reserved(Check):
 @attrs.frozen(kw_only=True)
 class Bare(Check):
     facts: ClassVar = {"depth": 0}
+
+
+@attrs.frozen(kw_only=True)
+class Measured(Check):
+    facts: ClassVar = {"depth": Fact(0, "depth", metrics=(Metric("queue-depth", "How deep."),))}
+
+
+@attrs.frozen(kw_only=True)
+class Phased(Check):
+    phases_metric: ClassVar[str] = "monitor_phases"
 
 
 def _even(_: object, attribute: attrs.Attribute[int], value: int) -> None:

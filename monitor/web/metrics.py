@@ -1,0 +1,208 @@
+"""`/metrics`: what is known, for Prometheus.
+
+Of each endpoint's last observation: the names, labels and units of blackbox_exporter where the meaning is the same
+(`probe_success`, `probe_duration_seconds`, …; a check's facts say which metrics they are). Of the monitor itself:
+`monitor_…`. Everything is read when it is asked for, and written down in a thread: a thousand endpoints are some
+twenty thousand lines, which shall not hold up a probe.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.responses import Response
+
+from monitor.core.model import State, Status
+from monitor.store import Record
+from monitor.web.objects import shown_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from prometheus_client.core import Metric as Family
+    from starlette.requests import Request
+
+    from monitor.core.facts import Metric
+    from monitor.core.model import Endpoint, Observation
+    from monitor.web import Face, Lateness
+    from monitor.web.access import Caller
+
+_SUCCESS = {Status.UP: 1, Status.DEGRADED: 1, Status.DOWN: 0}  # of `unknown` nothing is known
+_NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
+_OWN_LABELS = frozenset({"endpoint", "group", "check"})
+
+
+@attrs.frozen(kw_only=True)
+class Snapshot:
+    """What one scrape shows."""
+
+    endpoints: tuple[tuple[Endpoint, Record], ...]
+    lateness: Mapping[str, Lateness]
+    probes: Mapping[tuple[str, Status], int]
+    deliveries: Mapping[tuple[str, str], int]
+    gauges: Mapping[str, tuple[str, float]]  # of the monitor itself: name -> documentation, value
+
+
+class Metrics:
+    """The route."""
+
+    def __init__(self, face: Face) -> None:
+        """Show *face*."""
+        self._face = face
+        self._one_at_a_time = trio.CapacityLimiter(1)
+
+    async def scrape(self, request: Request, _caller: Caller) -> Response:
+        """Everything, in the text format that the scraper asks for."""
+        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        snapshot = await self._snapshot()
+
+        def written() -> bytes:
+            registry = CollectorRegistry(auto_describe=False)
+            registry.register(_Shown(snapshot))
+            ProcessCollector(registry=registry)
+            return encoder(registry)
+
+        body = await trio.to_thread.run_sync(written, limiter=self._one_at_a_time)
+        return Response(body, headers={"content-type": media_type})
+
+    async def _snapshot(self) -> Snapshot:
+        face = self._face
+        records, tally = face.records(), face.tally
+        return Snapshot(
+            endpoints=tuple((each, records.get(each.name) or Record(name=each.name)) for each in face.config.enabled),
+            lateness=dict(face.lateness()),
+            probes=dict(tally.probes),
+            deliveries=dict(tally.deliveries),
+            gauges={
+                "monitor_endpoints": ("Endpoints that are watched.", len(face.config.enabled)),
+                "monitor_ready": ("Whether /readyz says yes.", face.not_ready() is None),
+                "monitor_live_clients": ("Clients of the live feed.", face.feed.listeners),
+                "monitor_config_last_reload_successful": (
+                    "Whether the last reload of the config was a success.",
+                    not face.reload_problems,
+                ),
+                "monitor_outbox_pending": ("Deliveries that wait.", await face.store.pending()),
+            },
+        )
+
+
+@attrs.frozen(eq=False)  # registries know collectors by identity
+class _Shown(Collector):
+    """A snapshot as families of metrics."""
+
+    snapshot: Snapshot
+
+    def collect(self) -> Iterator[Family]:
+        """Give every family once, with all of its samples."""
+        yield from self._of_the_monitor()
+        yield from self._of_schedules()
+        yield from self._of_states()
+        yield from _of_observations(self.snapshot.endpoints)
+
+    def _of_the_monitor(self) -> Iterator[Family]:
+        build = GaugeMetricFamily("monitor_build_info", "The version that runs.", labels=["version"])
+        build.add_metric([metadata.version("nursery-monitor")], 1)
+        yield build
+        for name, (doc, value) in self.snapshot.gauges.items():
+            yield GaugeMetricFamily(name, doc, value)
+        deliveries = CounterMetricFamily(
+            "monitor_deliveries", "Tries to deliver an alert, by what came of them.", labels=["sink", "result"]
+        )
+        for key, count in self.snapshot.deliveries.items():
+            deliveries.add_metric(key, count)
+        yield deliveries
+
+    def _of_schedules(self) -> Iterator[Family]:
+        probes = CounterMetricFamily("monitor_probes", "Probes made.", labels=["endpoint", "status"])
+        for (endpoint, status), count in self.snapshot.probes.items():
+            probes.add_metric((endpoint, str(status)), count)
+        lag = GaugeMetricFamily("monitor_schedule_lag_seconds", "How late the latest probe began.", labels=["endpoint"])
+        missed = CounterMetricFamily(
+            "monitor_ticks_missed", "Slots of the schedule that passed unused.", labels=["endpoint"]
+        )
+        for name, lateness in self.snapshot.lateness.items():
+            lag.add_metric([name], lateness.lag)
+            missed.add_metric([name], lateness.missed)
+        yield from (probes, lag, missed)
+
+    def _of_states(self) -> Iterator[Family]:
+        info = GaugeMetricFamily("monitor_endpoint_info", "An endpoint and its labels from the config.")
+        state = GaugeMetricFamily("monitor_endpoint_state", "Whether the endpoint is in this state.")
+        for endpoint, record in self.snapshot.endpoints:
+            labels = _labels(endpoint)
+            info.add_sample(info.name, {**_from_config(endpoint.labels), **labels}, 1)
+            now = shown_state(endpoint, record)
+            for each in State:
+                state.add_sample(state.name, {**labels, "state": str(each)}, each is now)
+        yield from (info, state)
+
+
+def _of_observations(endpoints: Iterable[tuple[Endpoint, Record]]) -> Iterator[Family]:
+    families: dict[str, Family] = {}
+
+    def add(name: str, doc: str, labels: dict[str, str], value: float) -> None:
+        if name not in families:
+            families[name] = GaugeMetricFamily(name, doc)
+        families[name].add_sample(name, labels, value)
+
+    for endpoint, record in endpoints:
+        last = record.last
+        if last is None:
+            continue
+        labels = _labels(endpoint)
+        if last.status in _SUCCESS:
+            add("probe_success", "Whether the probe was a success.", labels, _SUCCESS[last.status])
+        add("probe_duration_seconds", "How long the probe took to complete.", labels, last.duration)
+        if "resolve" in last.phases:
+            add("probe_dns_lookup_time_seconds", "Time taken by the DNS lookup.", labels, last.phases["resolve"])
+        name = getattr(endpoint.check, "phases_metric", None) or "probe_phase_duration_seconds"
+        for phase, seconds in last.phases.items():
+            add(name, "Duration of the probe by phase.", {**labels, "phase": phase}, seconds)
+        for metric, more, value in _of_facts(endpoint, last):
+            add(metric.name, metric.doc, {**labels, **more}, value)
+    yield from families.values()
+
+
+def _of_facts(endpoint: Endpoint, last: Observation) -> Iterator[tuple[Metric, dict[str, str], float]]:
+    """The metrics that the facts of *last* are, as the check declares; what a plugin's cannot be is left out."""
+    for name, fact in (getattr(endpoint.check, "facts", None) or {}).items():
+        for metric in fact.metrics:
+            value: Any = last.facts.get(name)
+            if value is None:
+                if metric.default is not None and last.status is not Status.UNKNOWN:
+                    yield metric, {}, metric.default
+                continue
+            try:
+                if metric.label is not None:
+                    yield metric, {metric.label: str(metric.of(value))}, 1
+                else:
+                    since = last.started_at.timestamp() if metric.moment else 0.0
+                    yield metric, {}, since + float(metric.of(value))
+            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+                continue
+
+
+def _labels(endpoint: Endpoint) -> dict[str, str]:
+    return {"endpoint": endpoint.name, "group": endpoint.group or "", "check": endpoint.kind}
+
+
+def _from_config(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels of the config under names that Prometheus takes, none of them twice, none of them ours."""
+    named: dict[str, str] = {}
+    seen: collections.Counter[str] = collections.Counter(_OWN_LABELS)
+    for key, value in labels.items():
+        name = _NO_LABEL_CHARACTER.sub("_", key)
+        if not name or name[0].isdigit() or name.startswith("__") or name in _OWN_LABELS:
+            name = f"label_{name}"
+        seen[name] += 1
+        named[name if seen[name] == 1 else f"{name}_{seen[name]}"] = value
+    return named
