@@ -9,37 +9,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from checks import metrics
+from checks.auth import USER_AGENT, Auth, Basic
+from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.documents import parsed
-from checks.options import address, headers, http_url, json_value, method, min_tls, server_name
+from checks.options import headers, http_url, json_value, method
 from checks.redirects import Redirects, location_of
 from monitor.api import (
     TLS,
+    Addressing,
     Answer,
     ByteSize,
-    Check,
     Fact,
-    Lifetime,
     Metric,
     OptionError,
     Probe,
     Verdict,
-    certificates_file,
     check_option,
-    one_line,
 )
 
 if TYPE_CHECKING:
     import httpx
-
-USER_AGENT = "nursery-monitor"
 
 
 def _is_https(url: str) -> bool:
@@ -47,38 +41,7 @@ def _is_https(url: str) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class Basic:
-    """A user's name and password."""
-
-    username: str = check_option(doc="the user")
-    password: str = check_option(doc="the password")
-
-
-@attrs.frozen(kw_only=True)
-class Auth:
-    """How to authenticate: one of these."""
-
-    basic: Basic | None = check_option(default=None, doc="user and password: { username, password }")
-    bearer: str | None = check_option(default=None, doc="a token", validator=one_line)
-    oauth2: Any = check_option(default=None, doc="client credentials: { token_url, … }", available=False)
-
-    def __attrs_post_init__(self) -> None:
-        if (self.basic is None) == (self.bearer is None):
-            raise ValueError("expected exactly one of basic and bearer")
-
-    @property
-    def header(self) -> str:
-        """The value of the `Authorization` header."""
-        if self.basic is None:
-            return f"Bearer {self.bearer}"
-        import base64  # noqa: PLC0415 - for the few that need it
-
-        pair = f"{self.basic.username}:{self.basic.password}"
-        return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
-
-
-@attrs.frozen(kw_only=True)
-class Http(Check):
+class Http(Connecting):
     """Fetch a URL; up when the status is 2xx, or whatever `expect` says."""
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
@@ -108,12 +71,7 @@ class Http(Check):
             "protocol version of the answer",
             metrics=(Metric("probe_http_version", "Protocol version of the answer, 0: there was none.", default=0),),
         ),
-        "ip": Fact("192.0.2.7", "address that was connected to", metrics=metrics.IP),
-        "tls_version": Fact("1.3", "TLS version, absent on plain HTTP", metrics=metrics.TLS_VERSION),
-        "cert_expires_in": Fact(
-            timedelta(days=30), "until the certificate expires, absent on plain HTTP", metrics=metrics.CERT_EXPIRES_IN
-        ),
-        "cert_issuer": Fact("Example CA", "who issued the certificate, absent on plain HTTP"),
+        **CONNECTION_FACTS,
         "body_size": Fact(
             1024,
             "size of the body in bytes, decoded",
@@ -133,20 +91,12 @@ class Http(Check):
     max_redirects: int = check_option(default=5, doc="how many at most")
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
     allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
-    verify: bool = check_option(default=True, doc="verify the server's certificate")
-    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
-    client_cert: Path | None = check_option(default=None, doc="client certificate, PEM", available=False)
-    client_key: Path | None = check_option(default=None, doc="its key, PEM", available=False)
-    server_name: str | None = check_option(default=None, doc="name for SNI and the certificate", validator=server_name)
-    min_tls: Literal["1.2", "1.3"] | None = check_option(default=None, doc="lowest TLS version", validator=min_tls)
-    ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6", available=False)
-    address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
     proxy: str | None = check_option(default=None, doc="connect through it", available=False)
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
     keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
-    dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
 
     def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
         if self.body is not None and self.json is not None:
             raise OptionError("json", "expected either body or json, got both")
         if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
@@ -177,10 +127,9 @@ class Http(Check):
     async def _send(self, probe: Probe, request: httpx.Request, redirects: Redirects | None) -> Answer:
         at_home = redirects is None or redirects.same_origin
         transport = probe.transport(
-            tls=self._tls if at_home else self._tls_elsewhere,
-            address=self.address if at_home else None,
+            tls=self.tls if at_home else self._tls_elsewhere,
+            addressing=self.addressing if at_home else self._addressing_elsewhere,
             vet=None if redirects is None else redirects.vet,
-            dns_ttl=self.dns_ttl,
             body_limit=self.body_limit,
         )
         return await transport.exchange(request)
@@ -207,16 +156,16 @@ class Http(Check):
         if not probe.expects("status") and not 200 <= status < 300:
             # Judged after the transfer, but it is the answer's head that disappoints.
             return Verdict.down(f"expected status 200-299, got {status}", phase="processing")
-        return Verdict.up()
-
-    @cached_property
-    def _tls(self) -> TLS:
-        return TLS(verify=self.verify, ca_file=self.ca_file, min_tls=self.min_tls, server_name=self.server_name)
+        return self.verdict(probe)
 
     @cached_property
     def _tls_elsewhere(self) -> TLS:
-        """For a redirect to another origin, which has a name of its own."""
-        return attrs.evolve(self._tls, server_name=None)
+        """For a redirect to another origin, which has a name of its own and no business with our certificate."""
+        return attrs.evolve(self.tls, server_name=None, client_cert=None, client_key=None)
+
+    @cached_property
+    def _addressing_elsewhere(self) -> Addressing:
+        return attrs.evolve(self.addressing, address=None)
 
     @cached_property
     def _shown_url(self) -> str:

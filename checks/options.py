@@ -47,12 +47,16 @@ def server_name(name: str) -> None:
 
 def address(host: str) -> None:
     """An IP address, or a name to resolve in place of the URL's."""
+    if version_of(host) is None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}", host):
+        raise ValueError(f'expected an address such as "192.0.2.7" or a host name, got {shown(host)}')
+
+
+def version_of(host: str) -> int | None:
+    """4 or 6 where *host* is an address, None where it is a name."""
     try:
-        ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).version
     except ValueError:
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}", host):
-            text = f'expected an address such as "192.0.2.7" or a host name, got {shown(host)}'
-            raise ValueError(text) from None
+        return None
 
 
 def subprotocols(names: tuple[str, ...]) -> None:

@@ -5,28 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from checks import metrics
-from checks.http import USER_AGENT, Auth, Basic
-from checks.options import address, headers, min_tls, server_name, subprotocols, websocket_url
+from checks.auth import USER_AGENT, Auth, Basic
+from checks.connecting import CONNECTION_FACTS, Connecting
+from checks.options import headers, subprotocols, websocket_url
 from checks.steps import STEP_FACTS, Step
 from monitor.api import (
-    TLS,
-    Check,
     Duration,
     ExpectationError,
     Expectations,
     Fact,
-    Lifetime,
     OptionError,
     Probe,
     Verdict,
-    certificates_file,
     check_option,
     compile_all,
 )
@@ -38,7 +33,7 @@ _PORTS = {"ws": 80, "wss": 443}
 
 
 @attrs.frozen(kw_only=True)
-class WebSocket(Check):
+class WebSocket(Connecting):
     """Connect, go through the steps and close cleanly; without steps, ping once."""
 
     schemes: ClassVar[tuple[str, ...]] = ("ws", "wss")
@@ -49,32 +44,19 @@ class WebSocket(Check):
         "close_code": Fact(1000, "the close code the server sent"),
         "close_latency": Fact(timedelta(milliseconds=20), "from our close to the server's"),
         "messages": Fact(1, "how many messages came"),
-        "ip": Fact("192.0.2.7", "address that was connected to", metrics=metrics.IP),
-        "tls_version": Fact("1.3", "TLS version, absent on plain ws", metrics=metrics.TLS_VERSION),
-        "cert_expires_in": Fact(
-            timedelta(days=30), "until the certificate expires, absent on plain ws", metrics=metrics.CERT_EXPIRES_IN
-        ),
-        "cert_issuer": Fact("Example CA", "who issued the certificate, absent on plain ws"),
+        **CONNECTION_FACTS,
     }
 
     url: str = check_option(doc="the URL, ws or wss", validator=websocket_url)
     headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
     subprotocols: tuple[str, ...] = check_option(default=(), doc="subprotocols to offer", validator=subprotocols)
     steps: tuple[Step, ...] = check_option(default=(), doc="what to send and what to wait for, in order")
-    verify: bool = check_option(default=True, doc="verify the server's certificate")
-    ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
-    client_cert: Path | None = check_option(default=None, doc="client certificate, PEM", available=False)
-    client_key: Path | None = check_option(default=None, doc="its key, PEM", available=False)
-    server_name: str | None = check_option(default=None, doc="name for SNI and the certificate", validator=server_name)
-    min_tls: Literal["1.2", "1.3"] | None = check_option(default=None, doc="lowest TLS version", validator=min_tls)
-    ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6", available=False)
-    address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
     mode: Literal["visit", "hold"] = check_option(default="visit", doc="connect each time, or stay connected")
-    dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
     ping_interval: Duration | None = check_option(default=None, doc="pings of mode hold", available=False)
     max_silence: Duration | None = check_option(default=None, doc="longest silence in mode hold", available=False)
 
     def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
         if self.mode != "visit":
             raise OptionError("mode", "not available yet")
         _ = self._expectations  # compiled now, so that a mistake is the config's
@@ -85,11 +67,14 @@ class WebSocket(Check):
 
         handshake = self._handshake
         stream = await probe.connect(
-            handshake.hostname, handshake.port, tls=self._tls, address=self.address, dns_ttl=self.dns_ttl
+            handshake.hostname,
+            handshake.port,
+            tls=self.tls if self._is_encrypted else None,
+            addressing=self.addressing,
         )
         conversation = Conversation(probe, stream, self.steps, self._expectations)
         await conversation.hold(handshake)
-        return Verdict.up()
+        return self.verdict(probe)
 
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:
@@ -103,10 +88,8 @@ class WebSocket(Check):
         return tuple(compiled)
 
     @cached_property
-    def _tls(self) -> TLS | None:
-        if urlsplit(self.url).scheme == "ws":
-            return None
-        return TLS(verify=self.verify, ca_file=self.ca_file, min_tls=self.min_tls, server_name=self.server_name)
+    def _is_encrypted(self) -> bool:
+        return urlsplit(self.url).scheme == "wss"
 
     @cached_property
     def _handshake(self) -> Handshake:

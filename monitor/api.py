@@ -11,12 +11,14 @@ from monitor.core.expectations import ExpectationError, Expectations, compile_al
 from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, seconds_text, shown
-from monitor.net import TLS, Answer, Stream
+from monitor.net import TLS, Addressing, Answer, Stream
+from monitor.net.identity import hold_identity
 from monitor.plugin import Check, Manner, Message, OptionError, Probe, Sink, check_option
 from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
 
 __all__ = [
     "TLS",
+    "Addressing",
     "Answer",
     "ByteSize",
     "Check",
@@ -44,6 +46,7 @@ __all__ = [
     "compile_all",
     "describe",
     "headers_without",
+    "hold_identity",
     "is_host",
     "is_token",
     "one_line",

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from monitor.core.model import Code, Verdict
+from monitor.core.quantities import seconds_text
+from monitor.net import ANY_ADDRESS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
@@ -18,9 +22,8 @@ if TYPE_CHECKING:
     import httpx
 
     from monitor.core.facts import Fact
-    from monitor.core.model import Verdict
     from monitor.core.ports import Clock
-    from monitor.net import TLS, Net, Stream, Vet
+    from monitor.net import TLS, Addressing, Net, Stream, Vet
     from monitor.net.transport import Transport
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
@@ -136,6 +139,7 @@ class Probe:
         self.phases: dict[str, float] = {}
         self.current_phase: str | None = None
         self.own_trouble: str | None = None
+        self.certificate_expires: datetime | None = None
         self._began: float | None = None
         self._phase_since = 0.0
         self._net = net
@@ -171,23 +175,35 @@ class Probe:
         """Does `expect` or `degraded` mention *fact*? Where not, a costly one need not be found out."""
         return fact in self._mentioned
 
+    def certificate_verdict(self, warning: float) -> Verdict:
+        """Up; or degraded, reason `tls`, where a certificate seen so far ends within *warning* seconds (0: never).
+
+        For the end of a check that has nothing to complain about; of several certificates the first to end counts.
+        """
+        if not warning or self.certificate_expires is None:
+            return Verdict.up()
+        left = (self.certificate_expires - self.now()).total_seconds()
+        if left > warning:
+            return Verdict.up()
+        when = f"expires in {seconds_text(left)}" if left > 0 else f"expired {seconds_text(-left)} ago"
+        text = f"certificate {when}, on {self.certificate_expires:%Y-%m-%d}; warned {seconds_text(warning)} ahead"
+        return Verdict.degraded(text, code=Code.TLS, phase="tls")
+
     async def connect(
         self,
         host: str,
         port: int,
         *,
         tls: TLS | None = None,
-        address: str | None = None,
+        addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-        dns_ttl: float = 0.0,
     ) -> Stream:
         """Open a fresh connection: phases resolve, connect and tls, facts ip, tls_version and cert_*.
 
-        *address* is connected to in place of what *host* resolves to. *vet* is asked about every address before
-        it is connected to, and raises ProbeError to refuse it. *dns_ttl* is how old an earlier look-up's answer may be,
-        in seconds; 0: look up now. Raises ProbeError.
+        *addressing* says how *host* becomes addresses. *vet* is asked about every address before it is connected
+        to, and raises ProbeError to refuse it. Raises ProbeError.
         """
-        stream = await self._net.connect(host, port, trace=self, tls=tls, address=address, vet=vet, dns_ttl=dns_ttl)
+        stream = await self._net.connect(host, port, trace=self, tls=tls, addressing=addressing, vet=vet)
         self._streams.append(stream)
         return stream
 
@@ -195,18 +211,15 @@ class Probe:
         self,
         *,
         tls: TLS | None = None,
-        address: str | None = None,
+        addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-        dns_ttl: float = 0.0,
         body_limit: int = DEFAULT_BODY_LIMIT,
     ) -> Transport:
         """An httpx transport that opens a fresh connection for each request, bounded in size, phases measured.
 
         What goes wrong is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
         """
-        return _transport_class()(
-            self.connect, self, tls=tls, address=address, vet=vet, dns_ttl=dns_ttl, body_limit=body_limit
-        )
+        return _transport_class()(self.connect, self, tls=tls, addressing=addressing, vet=vet, body_limit=body_limit)
 
     @property
     def http(self) -> httpx.AsyncClient:

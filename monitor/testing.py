@@ -27,13 +27,14 @@ from monitor.core.errors import ProbeError
 from monitor.core.expectations import compile_all
 from monitor.core.model import Code, Endpoint, Observation, Reason
 from monitor.core.quantities import Duration
+from monitor.net import ANY_ADDRESS
 from monitor.plugin import Check
 from monitor.probing import probe_once
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from monitor.net import TLS, Trace, Vet
+    from monitor.net import TLS, Addressing, Trace, Vet
 
     Server = Callable[[trio.abc.Stream], Awaitable[None]]
     """The other side of every connection that the check opens; the connection ends when it returns."""
@@ -136,9 +137,8 @@ class _Net:
         *,
         trace: Trace,
         tls: TLS | None = None,
-        address: str | None = None,
+        addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-        dns_ttl: float = 0.0,  # noqa: ARG002 - there are no names to look up
     ) -> _Stream:
         await trio.lowlevel.checkpoint()
         trace.phase("resolve")
@@ -146,7 +146,9 @@ class _Net:
             vet(_IP)
         trace.phase("connect")
         if self._server is None:
-            raise ProbeError(Reason(Code.CONNECT, "connect", f"connection refused ({address or host}:{port})"))
+            raise ProbeError(
+                Reason(Code.CONNECT, "connect", f"connection refused ({addressing.address or host}:{port})")
+            )
         trace.facts["ip"] = _IP
         if tls is not None:
             trace.phase("tls")

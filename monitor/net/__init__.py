@@ -22,23 +22,39 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class TLS:
-    """How to speak TLS; one SSLContext is made and kept for each distinct value of the first three."""
+    """How to speak TLS; one SSLContext is made and kept for each distinct value of all but the last."""
 
     verify: bool = True
     ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None  # default: the key is in `client_cert`, too
     min_tls: Literal["1.2", "1.3"] | None = None
     server_name: str | None = None  # default: the host
+
+
+@attrs.frozen(kw_only=True)
+class Addressing:
+    """How a host becomes the addresses to connect to."""
+
+    address: str | None = None  # an address or a name to resolve in place of the host's
+    ip_version: Literal[4, 6] | None = None  # only addresses of this family
+    dns_ttl: float = 0.0  # seconds: how old an earlier look-up's answer may be; 0: look up now
+
+
+ANY_ADDRESS = Addressing()
 
 
 class Trace(Protocol):
     """Where the net notes what it does: `monitor.plugin.Probe` is one.
 
     *own_trouble* is set while the net waits for something of the monitor's own, a free DNS worker: a deadline
-    that passes meanwhile says nothing about the endpoint.
+    that passes meanwhile says nothing about the endpoint. *certificate_expires* is when the first of the
+    certificates that were seen so far does.
     """
 
     facts: dict[str, Any]
     own_trouble: str | None
+    certificate_expires: datetime | None
 
     def phase(self, name: str | None) -> None:
         """Say what begins now."""
@@ -105,8 +121,7 @@ class Net(Protocol):
         *,
         trace: Trace,
         tls: TLS | None = None,
-        address: str | None = None,
+        addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-        dns_ttl: float = 0.0,
     ) -> Stream:
         """Open a fresh connection; see `Probe.connect`."""

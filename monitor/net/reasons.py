@@ -128,6 +128,11 @@ def _openssl_text(exc: ssl.SSLError) -> str:
         return "the server does not speak TLS on this port"
     if reason in {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"}:
         return "no common protocol version"
+    if reason == "TLSV13_ALERT_CERTIFICATE_REQUIRED":
+        return "the server wants a client certificate"
+    _, is_alert, alert = reason.partition("_ALERT_")
+    if is_alert and ("CERTIFICATE" in alert or alert == "UNKNOWN_CA"):  # sent by the server, so about ours
+        return f"the server refused the client certificate: {alert.replace('_', ' ').lower()}"
     return reason.replace("_", " ").lower() or describe(exc)
 
 

@@ -22,7 +22,7 @@ from monitor.net.reasons import from_lookup, probe_error
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from monitor.net import Trace
+    from monitor.net import Addressing, Trace
 
 WORKERS = 64
 _MOST_KEPT = 4096  # names
@@ -61,20 +61,25 @@ class Resolver:
         self._queue: collections.deque[_LookUp] = collections.deque()
         self._kept: dict[str, tuple[float, Sequence[Address]]] = {}  # when, and what was found
 
-    async def addresses(self, host: str, trace: Trace, *, ttl: float = 0.0) -> Sequence[Address]:
-        """Every address of *host*, best first; an answer up to *ttl* seconds old will do. Raises ProbeError."""
-        if literal := numeric(host):
-            return (literal,)
+    async def addresses(self, host: str, addressing: Addressing, trace: Trace) -> Sequence[Address]:
+        """Every address of *host* that *addressing* allows, best first. Raises ProbeError."""
+        host = addressing.address or host
+        literal = numeric(host)
+        found = (literal,) if literal else await self._looked_up(host, addressing.dns_ttl, trace)
+        return found if addressing.ip_version is None else of_version(addressing.ip_version, found, host)
+
+    async def _looked_up(self, host: str, ttl: float, trace: Trace) -> Sequence[Address]:
+        """Every address of the name *host*; an answer up to *ttl* seconds old will do."""
         if ttl > 0 and (kept := self._kept.get(host)) is not None and trio.current_time() - kept[0] <= ttl:
             return kept[1]
-        found = await self._looked_up(host, trace)
+        found = await self._asked(host, trace)
         if ttl > 0:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             self._kept[host] = (trio.current_time(), found)
         return found
 
-    async def _looked_up(self, host: str, trace: Trace) -> Sequence[Address]:
+    async def _asked(self, host: str, trace: Trace) -> Sequence[Address]:
         look_up = self._under_way.get(host)
         if look_up is None:
             look_up = self._under_way[host] = _LookUp(host)
@@ -125,6 +130,15 @@ class Resolver:
         del self._under_way[look_up.host]
         self._free += 1
         self._start_what_can()
+
+
+def of_version(version: int, found: Sequence[Address], host: str) -> Sequence[Address]:
+    """Those of *found* that are of IP *version*. Raises ProbeError where there is none."""
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    fitting = [each for each in found if each.family == family]
+    if not fitting:
+        raise probe_error(Code.DNS, f"expected an IPv{version} address, there is none: {host}", "resolve")
+    return fitting
 
 
 @functools.lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ import trio
 from monitor.core.errors import ProbeError
 from monitor.core.model import Code, Reason
 from monitor.core.quantities import seconds_text
+from monitor.net import ANY_ADDRESS
 from monitor.net.reasons import (
     CERTIFICATE_EXPIRED,
     cut_off,
@@ -32,7 +33,7 @@ from monitor.net.tls import Contexts, note_certificate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.net import TLS, Trace, Vet
+    from monitor.net import TLS, Addressing, Trace, Vet
     from monitor.net.resolve import Address
 
 CHUNK = 65536
@@ -224,16 +225,15 @@ class SocketNet:
         *,
         trace: Trace,
         tls: TLS | None = None,
-        address: str | None = None,
+        addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-        dns_ttl: float = 0.0,
     ) -> SocketStream:
         """Open a fresh connection; see `Probe.connect`."""
         # Before the first phase: making a context is our own work and nothing of the endpoint's.
         context = None if tls is None else await self._contexts.get(tls)
 
         trace.phase("resolve")
-        addresses = await self._resolver.addresses(address or host, trace, ttl=dns_ttl)
+        addresses = await self._resolver.addresses(host, addressing, trace)
         if vet is not None:
             for each in addresses:
                 vet(each.ip)

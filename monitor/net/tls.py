@@ -10,6 +10,7 @@ import trio
 
 from monitor.core.errors import ProbeError, describe
 from monitor.core.model import Code
+from monitor.net.identity import load_identity
 from monitor.net.reasons import probe_error
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _MINIMUM = {None: ssl.TLSVersion.TLSv1_2, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERSIONS = {"TLSv1": "1.0", "TLSv1.1": "1.1", "TLSv1.2": "1.2", "TLSv1.3": "1.3"}
 
-_Key = tuple[bool, "Path | None", str | None]
+_Key = tuple[bool, "Path | None", "Path | None", "Path | None", str | None]
 
 
 class Contexts:
@@ -33,8 +34,8 @@ class Contexts:
         self._limiter = trio.CapacityLimiter(1)
 
     async def get(self, tls: TLS) -> ssl.SSLContext:
-        """The context for *tls*. Raises ProbeError (`internal`) when its `ca_file` cannot be used."""
-        key = (tls.verify, tls.ca_file, tls.min_tls)
+        """The context for *tls*. Raises ProbeError (`internal`) when one of its files cannot be used."""
+        key = (tls.verify, tls.ca_file, tls.client_cert, tls.client_key, tls.min_tls)
         while (made := self._made.get(key)) is None:
             if (event := self._making.get(key)) is not None:
                 await event.wait()
@@ -50,19 +51,24 @@ class Contexts:
         try:
             self._made[key] = await trio.to_thread.run_sync(make_context, tls, limiter=self._limiter)
         except OSError as exc:
-            self._made[key] = probe_error(Code.INTERNAL, f"cannot use ca_file {tls.ca_file}: {describe(exc)}", None)
+            self._made[key] = probe_error(Code.INTERNAL, describe(exc), None)
         finally:
             del self._making[key]
             event.set()
 
 
 def make_context(tls: TLS) -> ssl.SSLContext:
-    """Make a client context. Blocks; raises OSError for a `ca_file` that cannot be used."""
-    context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+    """Make a client context. Blocks; raises OSError for a file that cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+    except OSError as exc:
+        raise OSError(f"cannot use ca_file {tls.ca_file}: {describe(exc)}") from exc
     if tls.ca_file is None and not context.get_ca_certs() and not any(_default_paths()):
         import certifi  # noqa: PLC0415 - only where the machine brings no authorities of its own
 
         context.load_verify_locations(certifi.where())
+    if tls.client_cert is not None:
+        load_identity(context, tls.client_cert, tls.client_key)
     context.minimum_version = _MINIMUM[tls.min_tls]
     context.set_alpn_protocols(["http/1.1"])
     # Python before 3.11.4 has OpenSSL take a connection that was cut for one that ended properly.
@@ -94,6 +100,8 @@ def note_certificate(connection: ssl.SSLSocket, trace: Trace) -> None:
     expires, issuer = said
     if expires is not None:
         trace.facts["cert_expires_in"] = expires - trace.now()
+        if trace.certificate_expires is None or expires < trace.certificate_expires:
+            trace.certificate_expires = expires
         trace.facts["cert_issuer"] = issuer
 
 

@@ -13,7 +13,7 @@ import trio
 
 from monitor.core.errors import ProbeError, describe
 from monitor.core.model import Code
-from monitor.net import TLS
+from monitor.net import ANY_ADDRESS, TLS
 from monitor.net.exchange import Prepared, WholeAnswer, exchange
 from monitor.net.http import render_request
 from monitor.net.reasons import probe_error, reason_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from typing import NoReturn
 
-    from monitor.net import Stream, Trace, Vet
+    from monitor.net import Addressing, Stream, Trace, Vet
 
 _PORTS = {"http": 80, "https": 443}
 _PREPARED = "monitor.prepared"
@@ -45,18 +45,16 @@ class Transport(httpx.AsyncBaseTransport):
         trace: Trace,
         *,
         tls: TLS | None = None,
-        address: str | None = None,
+        addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-        dns_ttl: float = 0.0,
         body_limit: int,
     ) -> None:
         """Open connections by *connect*, which is `Probe.connect`."""
         self._connect = connect
         self._trace = trace
         self._tls = tls or TLS()
-        self._address = address
+        self._addressing = addressing
         self._vet = vet
-        self._dns_ttl = dns_ttl
         self._body_limit = body_limit
 
     async def exchange(self, request: httpx.Request) -> WholeAnswer:
@@ -70,9 +68,8 @@ class Transport(httpx.AsyncBaseTransport):
             prepared.host,
             prepared.port,
             tls=self._tls if prepared.encrypted else None,
-            address=self._address,
+            addressing=self._addressing,
             vet=self._vet,
-            dns_ttl=self._dns_ttl,
         )
         try:
             return await exchange(prepared, stream, self._trace, body_limit=self._body_limit)

@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.steps import Step
 from monitor.config.load import load
 from monitor.config.schema import AccessTable, DefaultsTable, EndpointTable, MonitorTable, PluginsTable, SinkTable
@@ -24,6 +25,7 @@ TABLES = {
     "`[plugins]`": PluginsTable,
     "`[[endpoint]]`": EndpointTable,
     "`[[sink]]`": SinkTable,
+    "Connections": Connecting,
     **{f"Check `{kind}`": plugin.cls for kind, plugin in REGISTRY.checks.items() if plugin.origin == "nursery-monitor"},
     **{f"Sink `{kind}`": plugin.cls for kind, plugin in REGISTRY.sinks.items() if plugin.origin == "nursery-monitor"},
 }
@@ -57,8 +59,17 @@ def in_toml(default):
             return f'`"{default}"`'
 
 
+def told_elsewhere(cls):
+    """What it has as every connection has it."""
+    return {each.name for each in attrs.fields(Connecting)} if Connecting in cls.__bases__ else set()
+
+
 def available(cls):
-    return {each.name: in_toml(each.default) for each in attrs.fields(cls) if each.metadata.get("available", True)}
+    return {
+        each.name: in_toml(each.default)
+        for each in attrs.fields(cls)
+        if each.metadata.get("available", True) and each.name not in told_elsewhere(cls)
+    }
 
 
 def unavailable(cls):
@@ -85,7 +96,15 @@ def test_every_default_is_documented():
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 def test_every_fact_is_documented(kind):
-    assert rows(SECTIONS[f"Check `{kind}`"], "fact").keys() == REGISTRY.checks[kind].cls.facts.keys()
+    section, cls = SECTIONS[f"Check `{kind}`"], REGISTRY.checks[kind].cls
+    own = cls.facts.keys() - (CONNECTION_FACTS.keys() if told_elsewhere(cls) else set())
+    assert rows(section, "fact").keys() == own
+
+
+def test_what_every_connection_has_is_documented_once_and_pointed_to():
+    assert rows(SECTIONS["Connections"], "fact").keys() == CONNECTION_FACTS.keys()
+    for title, cls in TABLES.items():
+        assert ("(#connections)" in SECTIONS[title]) == bool(told_elsewhere(cls)), title
 
 
 def test_what_is_not_available_yet_is_listed():

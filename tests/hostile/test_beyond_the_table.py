@@ -25,9 +25,7 @@ class Elsewhere:
         self._hosts = hosts
         self._net = SocketNet()
 
-    async def connect(
-        self, host: str, port: int, *, trace: Trace, address: str | None = None, vet: Vet | None = None, **more: Any
-    ) -> Stream:
+    async def connect(self, host: str, port: int, *, trace: Trace, vet: Vet | None = None, **more: Any) -> Stream:
         ip = self._hosts[host.removesuffix(".test")]
         if vet is not None:
             vet(ip)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -27,10 +27,12 @@ def v4(*ips: str) -> list[Address]:
     return [Address(socket.AF_INET, ip) for ip in ips]
 
 
-async def look_by(look_up: Callable[[str], list[Address]] | Resolver, url: str, timeout: float = 5) -> Observation:
+async def look_by(
+    look_up: Callable[[str], list[Address]] | Resolver, url: str, timeout: float = 5, **options: Any
+) -> Observation:
     resolver = look_up if isinstance(look_up, Resolver) else Resolver(look_up)
     return await probe_once(
-        endpoint(Http(url=url), timeout=timeout), net=SocketNet(resolver), clock=SystemClock(), mask=None
+        endpoint(Http(url=url, **options), timeout=timeout), net=SocketNet(resolver), clock=SystemClock(), mask=None
     )
 
 
@@ -158,3 +160,17 @@ async def test_a_look_up_is_kept_as_long_as_dns_ttl_says_and_not_at_all_by_defau
             seen = await probe_once(endpoint(Http(url=url, dns_ttl=ttl)), net=net, clock=clock, mask=None)
             assert seen.status == "up"
         assert len(asked) == look_ups, ttl
+
+
+async def test_only_the_ip_version_that_is_wanted_is_connected_to(nursery: trio.Nursery) -> None:
+    port = await serve(nursery, answers(http(200)))
+    url = f"http://it.example:{port}/"
+    resolver = Resolver(lambda _: [Address(socket.AF_INET6, "::2"), *v4("127.0.0.1")])
+    net, clock = SocketNet(resolver), SystemClock()
+    four = await probe_once(endpoint(Http(url=url, ip_version=4)), net=net, clock=clock, mask=None)
+    assert (four.status, four.facts["ip"]) == ("up", "127.0.0.1")
+    six = await probe_once(endpoint(Http(url=url, ip_version=6)), net=net, clock=clock, mask=None)
+    assert six.reason.message.endswith(f"([::2]:{port})"), six.reason
+    none = await look_by(lambda _: v4("127.0.0.1"), url, ip_version=6)
+    assert (none.status, none.reason.code, none.reason.phase) == ("down", "dns", "resolve")
+    assert none.reason.message == "expected an IPv6 address, there is none: it.example"

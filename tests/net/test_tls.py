@@ -107,7 +107,7 @@ async def test_a_refused_certificate_is_shown_all_the_same(
     assert seen.reason.message.startswith(message)
     assert "cert_expires_in" in seen.facts
     unverified = await look(Http(url=f"https://127.0.0.1:{port}/", verify=False))
-    assert unverified.status == "up"
+    assert unverified.status == ("degraded" if "expired" in message else "up")
     assert "trustme" in unverified.facts["cert_issuer"]
 
 

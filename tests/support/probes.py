@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     Handler = Callable[[trio.SocketStream], Awaitable[None]]
 
 
-def endpoint(check: Check, *, name: str = "it", expect: Iterable[str] = (), **settings: Any) -> Endpoint:
+def endpoint(
+    check: Check, *, name: str = "it", expect: Iterable[str] = (), degraded: Iterable[str] = (), **settings: Any
+) -> Endpoint:
     """An endpoint with the built-in defaults; durations in seconds."""
     wanted: dict[str, Any] = {"interval": 30.0, "timeout": 5.0, "retry_interval": 5.0} | settings
     for key in ("interval", "timeout", "retry_interval"):
         wanted[key] = Duration(wanted[key])
-    expect = tuple(expect)
+    expect, degraded = tuple(expect), tuple(degraded)
     return Endpoint(
         **{
             "name": name,
@@ -37,17 +39,15 @@ def endpoint(check: Check, *, name: str = "it", expect: Iterable[str] = (), **se
             "failure_threshold": 3,
             "success_threshold": 2,
             "expect": compile_all(expect, type(check).facts) if expect else Expectations(),
-            "degraded": Expectations(),
+            "degraded": compile_all(degraded, type(check).facts) if degraded else Expectations(),
             **wanted,
         }
     )
 
 
-async def look(check: Check, *, timeout: float = 5.0, expect: Iterable[str] = (), net: Any = None) -> Observation:
-    """Probe once over the real network."""
-    return await probe_once(
-        endpoint(check, timeout=timeout, expect=expect), net=net or SocketNet(), clock=SystemClock(), mask=None
-    )
+async def look(check: Check, *, net: Any = None, **settings: Any) -> Observation:
+    """Probe once over the real network, an `endpoint` with *settings*."""
+    return await probe_once(endpoint(check, **settings), net=net or SocketNet(), clock=SystemClock(), mask=None)
 
 
 async def serve(nursery: trio.Nursery, handler: Handler) -> int:

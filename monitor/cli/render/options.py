@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from monitor.cli.terminal import padded, width
-from monitor.core.quantities import ByteSize, Duration, Expression, shown
+from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +32,7 @@ _WORDS = {
     list: "list",
     timedelta: "duration",
     Duration: "duration",
+    Lifetime: "duration",
     ByteSize: "size",
     Expression: "expression",
     Path: "path",
@@ -58,7 +59,7 @@ def option_rows(cls: type, prefix: str = "", depth: int = 0) -> list[Row]:
     """Name, type, default and what it is for; the keys of a table follow it as `auth.basic`, `steps[].send`."""
     hints = _hints(cls)
     rows: list[Row] = []
-    for field in attrs.fields(cls):
+    for field in sorted(attrs.fields(cls), key=lambda each: each.inherited):  # what is its own comes first
         hint = hints[field.name]
         doc = str(field.metadata.get("doc", ""))
         if not field.metadata.get("available", True):
