@@ -6,6 +6,7 @@ plugin, api what a check or sink sees; `api` is the public face
 validators  rules for options that many checks and sinks have
 plugins     finds installed checks and sinks
 probing     one probe: deadline and boundary around a check
+gauges      observations for Prometheus
 sinks       webhook, log
 config      TOML to values, every mistake at once
 web         the page, the API, the live feed

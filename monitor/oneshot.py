@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from typing import TYPE_CHECKING
 
 import trio
 
+from monitor.core.model import Status
 from monitor.limits import raise_descriptor_limit
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from monitor.core.ports import Mask
 
 _TICK = 0.1  # seconds between two `on_tick`
+_PAUSE = 1.0  # seconds at most until what was not up is probed again
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: somebody wanted it
@@ -39,14 +42,17 @@ def run(
     on_start: Callable[[Endpoint], None],
     on_result: Callable[[Endpoint, Observation], None],
     on_tick: Callable[[], None] | None = None,
+    patience: float | None = None,
 ) -> list[Observation]:
     """Probe every endpoint once; return the observations in the order of *endpoints*.
 
-    At most *concurrency* probes are under way at once. The callbacks are for showing progress: *on_start* and
-    *on_result* for each endpoint, *on_tick* ten times a second. Raises Interrupted on SIGINT or SIGTERM.
+    With *patience*, one that is not up is probed again and again until it is, or so many seconds have passed since
+    the start; its last observation counts. At most *concurrency* probes are under way at once. The callbacks are for
+    showing progress: *on_start* and *on_result* for each endpoint, *on_tick* ten times a second. Raises Interrupted
+    on SIGINT or SIGTERM.
     """
     raise_descriptor_limit()
-    return trio.run(_check, endpoints, concurrency, mask, on_start, on_result, on_tick)
+    return trio.run(_check, endpoints, concurrency, mask, on_start, on_result, on_tick, patience)
 
 
 async def _check(
@@ -56,17 +62,26 @@ async def _check(
     on_start: Callable[[Endpoint], None],
     on_result: Callable[[Endpoint, Observation], None],
     on_tick: Callable[[], None] | None,
+    patience: float | None,
 ) -> list[Observation]:
     net, clock = SocketNet(), SystemClock()
     limiter = trio.CapacityLimiter(concurrency)
     found: dict[int, Observation] = {}
     signalled: list[int] = []
     token = trio.lowlevel.current_trio_token()
+    last_moment = -math.inf if patience is None else trio.current_time() + patience
 
-    async def check(index: int, endpoint: Endpoint) -> None:
+    async def probe(index: int, endpoint: Endpoint) -> None:
         async with limiter:
             on_start(endpoint)
             found[index] = await probe_once(endpoint, net=net, clock=clock, mask=mask)
+
+    async def check(index: int, endpoint: Endpoint) -> None:
+        await probe(index, endpoint)
+        with trio.move_on_at(last_moment):
+            while found[index].status is not Status.UP and trio.current_time() < last_moment:
+                await trio.sleep(min(_PAUSE, endpoint.retry_interval))
+                await probe(index, endpoint)
         on_result(endpoint, found[index])
 
     async def tick() -> None:

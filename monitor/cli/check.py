@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Endpoint, Observation
     from monitor.core.quantities import Duration
 
-FORMATS = ("text", "json")
-FORMATS_LATER = ("nagios", "junit", "tap", "prometheus")
+FORMATS = ("text", "json", "nagios", "junit", "tap", "prometheus")
 _EXIT_CODES = {Status.UP: 0, Status.DEGRADED: 1, Status.DOWN: 2, Status.UNKNOWN: 3}
 _BEST_FIRST = (Status.UP, Status.DEGRADED, Status.UNKNOWN, Status.DOWN)
 _TARGET_TIMEOUT = "5s"
@@ -30,16 +29,9 @@ _TARGET_CONCURRENCY = 500
 
 
 def _format(ctx: click.Context, param: click.Parameter, value: str) -> str:
-    if value in FORMATS_LATER:
-        raise click.BadParameter(f"{value!r} is not available yet.", ctx, param)
     if value not in FORMATS:
         raise click.BadParameter(f"expected one of {', '.join(FORMATS)}, got {value!r}.", ctx, param)
     return value
-
-
-def _later(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        raise click.BadParameter("not available yet.", ctx, param)
 
 
 @click.command("check")
@@ -56,7 +48,7 @@ def _later(ctx: click.Context, param: click.Parameter, value: str | None) -> Non
 )
 @click.option("--timeout", metavar="D", callback=duration, help="In place of each endpoint's, such as 2s.")
 @click.option("--explain", is_flag=True, help="Show the phases and facts of each probe.")
-@click.option("--retry-until", metavar="D", callback=_later, expose_value=False, hidden=True)
+@click.option("--retry-until", metavar="D", callback=duration, help="Try again until all are up, or D passes.")
 def command(
     targets: tuple[str, ...],
     config: Path,
@@ -64,6 +56,7 @@ def command(
     form: str,
     timeout: Duration | None,
     explain: bool,
+    retry_until: Duration | None,
 ) -> int:
     """Probe each TARGET once: https://…, wss://…; or, without one, every enabled endpoint of the config.
 
@@ -75,18 +68,24 @@ def command(
     if timeout is not None:
         replaced = tuple(attrs.evolve(endpoint, timeout=timeout) for endpoint in selection.endpoints)
         selection = attrs.evolve(selection, endpoints=replaced)
-    show = _show_json if form == "json" else _show_text
-    seen = show(selection, explain=explain)
+    if retry_until is not None:
+        selection = attrs.evolve(selection, patience=retry_until)
+    if form == "text":
+        seen = _show_text(selection, explain=explain)
+    else:
+        seen = selection.probe()
+        click.echo(_rendered(form, selection.endpoints, seen))
     return _EXIT_CODES[_worst(seen)]
 
 
 @attrs.frozen
 class _Selection:
-    """What to probe, how many at once, and how to hide secrets."""
+    """What to probe, how many at once, how to hide secrets, and how long to try again what is not up."""
 
     endpoints: tuple[Endpoint, ...]
     concurrency: int
     mask: Masker
+    patience: Duration | None = None
 
     def probe(
         self,
@@ -101,6 +100,7 @@ class _Selection:
                 self.endpoints,
                 concurrency=self.concurrency,
                 mask=self.mask,
+                patience=self.patience,
                 on_start=on_start,
                 on_result=on_result,
             )
@@ -150,13 +150,24 @@ def _worst(seen: Sequence[Observation]) -> Status:
     return max((each.status for each in seen), key=_BEST_FIRST.index)
 
 
-def _show_json(selection: _Selection, *, explain: bool) -> list[Observation]:  # noqa: ARG001 - it has all of it
-    from monitor.cli.render.as_json import render  # noqa: PLC0415
+def _rendered(form: str, endpoints: Sequence[Endpoint], seen: Sequence[Observation]) -> str:
+    """The results in one of the formats for machines; each is imported only where it is wanted."""
+    from monitor.cli.render import as_json, junit, nagios, tap  # noqa: PLC0415
 
-    seen = selection.probe()
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    click.echo(render(selection.endpoints, seen, _worst(seen), ascii_only=encoding != "utf8"))
-    return seen
+    match form:
+        case "nagios":
+            return nagios.render(endpoints, seen, _worst(seen))
+        case "junit":
+            return junit.render(endpoints, seen)
+        case "tap":
+            return tap.render(endpoints, seen)
+        case "prometheus":
+            from monitor.cli.render import prometheus  # noqa: PLC0415 - its library takes a while to load
+
+            return prometheus.render(endpoints, seen)
+        case _:
+            encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+            return as_json.render(endpoints, seen, _worst(seen), ascii_only=encoding != "utf8")
 
 
 def _show_text(selection: _Selection, *, explain: bool) -> list[Observation]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import re
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -21,22 +21,21 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from monitor.core.model import State, Status
+from monitor.core.model import State
+from monitor.gauges import labels_of, of_observations
 from monitor.store import Record
 from monitor.web.objects import shown_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client.core import Metric as Family
     from starlette.requests import Request
 
-    from monitor.core.facts import Metric
-    from monitor.core.model import Endpoint, Observation
+    from monitor.core.model import Endpoint, Status
     from monitor.web import Face, Lateness
     from monitor.web.access import Caller
 
-_SUCCESS = {Status.UP: 1, Status.DEGRADED: 1, Status.DOWN: 0}  # of `unknown` nothing is known
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 _OWN_LABELS = frozenset({"endpoint", "group", "check"})
 
@@ -106,7 +105,8 @@ class _Shown(Collector):
         yield from self._of_the_monitor()
         yield from self._of_schedules()
         yield from self._of_states()
-        yield from _of_observations(self.snapshot.endpoints)
+        probed = self.snapshot.endpoints
+        yield from of_observations((endpoint, record.last) for endpoint, record in probed if record.last is not None)
 
     def _of_the_monitor(self) -> Iterator[Family]:
         build = GaugeMetricFamily("monitor_build_info", "The version that runs.", labels=["version"])
@@ -138,61 +138,12 @@ class _Shown(Collector):
         info = GaugeMetricFamily("monitor_endpoint_info", "An endpoint and its labels from the config.")
         state = GaugeMetricFamily("monitor_endpoint_state", "Whether the endpoint is in this state.")
         for endpoint, record in self.snapshot.endpoints:
-            labels = _labels(endpoint)
+            labels = labels_of(endpoint)
             info.add_sample(info.name, {**_from_config(endpoint.labels), **labels}, 1)
             now = shown_state(endpoint, record)
             for each in State:
                 state.add_sample(state.name, {**labels, "state": str(each)}, each is now)
         yield from (info, state)
-
-
-def _of_observations(endpoints: Iterable[tuple[Endpoint, Record]]) -> Iterator[Family]:
-    families: dict[str, Family] = {}
-
-    def add(name: str, doc: str, labels: dict[str, str], value: float) -> None:
-        if name not in families:
-            families[name] = GaugeMetricFamily(name, doc)
-        families[name].add_sample(name, labels, value)
-
-    for endpoint, record in endpoints:
-        last = record.last
-        if last is None:
-            continue
-        labels = _labels(endpoint)
-        if last.status in _SUCCESS:
-            add("probe_success", "Whether the probe was a success.", labels, _SUCCESS[last.status])
-        add("probe_duration_seconds", "How long the probe took to complete.", labels, last.duration)
-        if "resolve" in last.phases:
-            add("probe_dns_lookup_time_seconds", "Time taken by the DNS lookup.", labels, last.phases["resolve"])
-        name = getattr(endpoint.check, "phases_metric", None) or "probe_phase_duration_seconds"
-        for phase, seconds in last.phases.items():
-            add(name, "Duration of the probe by phase.", {**labels, "phase": phase}, seconds)
-        for metric, more, value in _of_facts(endpoint, last):
-            add(metric.name, metric.doc, {**labels, **more}, value)
-    yield from families.values()
-
-
-def _of_facts(endpoint: Endpoint, last: Observation) -> Iterator[tuple[Metric, dict[str, str], float]]:
-    """The metrics that the facts of *last* are, as the check declares; what a plugin's cannot be is left out."""
-    for name, fact in (getattr(endpoint.check, "facts", None) or {}).items():
-        for metric in fact.metrics:
-            value: Any = last.facts.get(name)
-            if value is None:
-                if metric.default is not None and last.status is not Status.UNKNOWN:
-                    yield metric, {}, metric.default
-                continue
-            try:
-                if metric.label is not None:
-                    yield metric, {metric.label: str(metric.of(value))}, 1
-                else:
-                    since = last.started_at.timestamp() if metric.moment else 0.0
-                    yield metric, {}, since + float(metric.of(value))
-            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
-                continue
-
-
-def _labels(endpoint: Endpoint) -> dict[str, str]:
-    return {"endpoint": endpoint.name, "group": endpoint.group or "", "check": endpoint.kind}
 
 
 def _from_config(labels: Mapping[str, str]) -> dict[str, str]:

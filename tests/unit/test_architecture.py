@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"net", "store"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
-    frozenset({"plugins", "probing", "sinks", "live", "holds"}),
+    frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds"}),
     frozenset({"config"}),
     frozenset({"web", "testing"}),
     frozenset(
