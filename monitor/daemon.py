@@ -201,8 +201,8 @@ class Daemon:
             mask=self._mask,
         )
         self._recorder = Recorder(store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring)
-        self._recorder.external_url = self.config.external_url
         await self._recorder.load()
+        self._configure(self._recorder, self.config)
         await self._recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
 
         async with trio.open_nursery() as services:
@@ -212,8 +212,10 @@ class Daemon:
                 self._supervisor = Supervisor(
                     checkers, probe=self._probe, record=self._recorder.record, slots=self._slots
                 )
+                self._recorder.probe_now = self._supervisor.probe_now
                 for endpoint in self.config.enabled:
                     self._supervisor.start(endpoint)
+                checkers.start_soon(self._recorder.run, name="review")
                 await checkers.start(self._reloader.run)
                 log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
                 task_status.started(front.url)
@@ -227,6 +229,10 @@ class Daemon:
         observation = await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker or None)
         self.tally.probed(endpoint.name, observation.status)
         return observation
+
+    @staticmethod
+    def _configure(recorder: Recorder, config: Config) -> None:
+        recorder.configure(config.enabled, {sink.name: sink.route for sink in config.sinks}, config.external_url)
 
     def _mask(self, text: str) -> str:
         """Hide the secrets of the config as it is now."""
@@ -251,7 +257,7 @@ class Daemon:
         gone = [self._supervisor.stop(name) for name in changed.endpoints.removed]
 
         self.config = config
-        self._recorder.external_url = config.external_url
+        self._configure(self._recorder, config)
         self._slots.total_tokens = config.max_concurrent_probes
         self._outbox.replace_sinks({sink.name: sink for sink in config.sinks})
         for name in changed.endpoints.changed:

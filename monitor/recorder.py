@@ -1,48 +1,72 @@
 """From an observation to everything that follows: state, incident, alerts, in one transaction.
 
 The records kept here are a copy of what the store holds, so that a decision never waits for a read; the store is
-written first, and a decision that could not be written has not been made.
+written first, and a decision that could not be written has not been made. What is said is decided by the review
+(core.alerting): after each observation that matters, and whenever the agenda says that something may have changed.
 """
 
 from __future__ import annotations
 
 import collections
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
-from monitor.core.alerting import Situation, decide, described, leave
+from monitor.agenda import Agenda
+from monitor.core.alerting import Acknowledgement, Decision, Situation, described, leave, review
 from monitor.core.errors import StoreError
 from monitor.core.health import Health, advance
-from monitor.core.model import State
+from monitor.core.model import Code, State, Status
+from monitor.holds import NothingHolds
 from monitor.live import LiveFeed, Moved, Observed
 from monitor.store import Entry, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
+    from datetime import datetime
 
-    from monitor.core.alerting import Decision
-    from monitor.core.model import Endpoint, Observation, Thresholds
+    from monitor.core.health import Change
+    from monitor.core.model import Endpoint, Observation, Route, Thresholds
     from monitor.core.ports import Clock, Rand
+    from monitor.holds import Circumstances
     from monitor.store import Store
 
 log = logging.getLogger(__name__)
+
+_AGAIN = timedelta(seconds=5)  # after a review that could not be written
 
 
 class Recorder:
     """Takes observations in; hands alerts to the outbox by *ring*, and news to *feed*."""
 
-    def __init__(self, store: Store, *, clock: Clock, rand: Rand, feed: LiveFeed, ring: Callable[[], None]) -> None:
-        """Begin empty; `load` comes next."""
-        self.external_url: str | None = None
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        rand: Rand,
+        feed: LiveFeed,
+        ring: Callable[[], None],
+        circumstances: Circumstances | None = None,
+    ) -> None:
+        """Begin empty; `configure` and `load` come next, then `run` beside the checkers."""
+        self.circumstances: Circumstances = circumstances or NothingHolds()
+        self.probe_now: Callable[[str], None] = _nobody_probes
         self._store = store
         self._clock = clock
         self._rand = rand
         self._feed = feed
         self._ring = ring
+        self._external_url: str | None = None
+        self._endpoints: Mapping[str, Endpoint] = {}
+        self._routes: Mapping[str, Route] = {}
         self._records: dict[str, Record] = {}
+        self._stale: dict[str, datetime | None] = {}  # whose latest counted observation is from before the start
+        self._children: dict[str, dict[str, None]] = {}  # by parent: those whose `firing` waits because of it
+        self._agenda = Agenda(clock)
         self._locks: collections.defaultdict[str, trio.Lock] = collections.defaultdict(trio.Lock)
 
     @property
@@ -50,9 +74,29 @@ class Recorder:
         """Every endpoint ever kept, by name."""
         return self._records
 
+    def configure(self, endpoints: Iterable[Endpoint], routes: Mapping[str, Route], external_url: str | None) -> None:
+        """Speak for *endpoints*, those enabled, from now on; *routes* is what each configured sink wants to hear."""
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._routes = dict(routes)
+        self._external_url = external_url
+        self.review_soon(name for name in self._endpoints if self._is_open(name))
+
     async def load(self) -> None:
         """Read what is kept: go on as if there had been no stop."""
         self._records = await self._store.records()
+        for name, record in self._records.items():
+            self._note_parents(name, (), record.alerting.parents)
+            if self._is_open(name):
+                self._stale[name] = record.health.counted_at
+        self.review_soon(self._stale)
+
+    async def run(self) -> None:
+        """Review whoever is due, until cancelled."""
+        await self._agenda.run(self._review)
+
+    def review_soon(self, names: Iterable[str]) -> None:
+        """Hold the last words of *names* against the truth again: something about them may have changed."""
+        self._agenda.soon(names)
 
     async def record(self, endpoint: Endpoint, observation: Observation) -> bool:
         """Take *observation* of *endpoint*; say whether a change of state is under way, unconfirmed."""
@@ -66,6 +110,8 @@ class Recorder:
         finally:
             lock.release()
         self._feed.publish(Observed(endpoint, after))
+        if self._children and endpoint.name in self._children:
+            self._agenda.soon(self._children[endpoint.name])
         return after.health.unconfirmed
 
     async def _take(self, endpoint: Endpoint, observation: Observation) -> Record:
@@ -73,24 +119,71 @@ class Recorder:
         before = self._records.get(endpoint.name) or Record(name=endpoint.name)
         thresholds = endpoint.thresholds
         health, change = advance(before.health, observation, thresholds)
-        decision = None
-        if change is not None:
-            decision = decide(change, observation.reason, self._situation(endpoint, before))
         after = attrs.evolve(
-            _decided(before, decision),
+            before,
             health=health,
             last=observation,
             watched=True,
-            described=described(endpoint, self.external_url),
+            described=described(endpoint, self._external_url),
         )
-        entry = Entry(record=after, observation=observation, decision=decision)
-        if decision is None and not health.unconfirmed:  # part of no streak, it may wait for others
-            self._store.append(entry)
+        decision = None
+        if change is not None or before.incident is not None or not before.alerting.is_quiet or _warns(after):
+            decision = self._decide(endpoint, after, change)
+        if decision is not None and _changes(before, decision):
+            await self._write(
+                Entry(record=_decided(after, decision), observation=observation, decision=decision), before
+            )
+        elif health.unconfirmed:
+            await self._write(Entry(record=after, observation=observation), before)
+        else:  # part of no streak, it may wait for others
+            self._store.append(Entry(record=after, observation=observation))
             self._records[endpoint.name] = after
-        else:
-            await self._write(entry, before)
         _say_what_is_shown(endpoint.name, thresholds, before.health, health, observation)
         return self._records[endpoint.name]
+
+    async def _review(self, name: str) -> None:
+        """Say what is to be said by now of the endpoint *name*."""
+        async with self._locks[name]:
+            endpoint, before = self._endpoints.get(name), self._records.get(name)
+            if endpoint is None or before is None or not before.watched:
+                return
+            decision = self._decide(endpoint, before, None)
+            if _changes(before, decision):
+                await self._write(Entry(record=_decided(before, decision), decision=decision), before)
+
+    def _decide(self, endpoint: Endpoint, record: Record, change: Change | None) -> Decision:
+        """Review *endpoint*, that stands as *record* says but for what the review changes."""
+        name, health, now = endpoint.name, record.health, self._clock.wall()
+        if name in self._stale and self._stale[name] != health.counted_at:
+            del self._stale[name]
+        hold = None
+        if health.state in (State.DOWN, State.DEGRADED) or record.alerting.flapping is not None or change is not None:
+            hold = self.circumstances.hold(endpoint, record, self._records, now)
+        last = record.last
+        decision = review(
+            Situation(
+                endpoint=endpoint,
+                described=described(endpoint, self._external_url),
+                routes=self._routes,
+                health=health,
+                reason=None if last is None or last.status is Status.UNKNOWN else last.reason,
+                fresh=name not in self._stale,
+                since=record.since,
+                incident=record.incident,
+                sequence=record.sequence,
+                alerting=record.alerting,
+                hold=hold,
+                suppressed=self._children.get(name, ()),
+                now=now,
+                rand=self._rand,
+            ),
+            change,
+        )
+        self._agenda.put(name, decision.again_at)
+        if hold is not None and decision.alerting.held is not None:
+            for parent in hold.probe:
+                self.probe_now(parent)
+        return decision
 
     async def _write(self, entry: Entry, before: Record) -> None:
         """Write *entry* now, to its end: the copy here and the store must not part."""
@@ -102,18 +195,57 @@ class Recorder:
         try:
             transition = await self._store.commit(entry)
         except StoreError as exc:
-            # The streak stands, the state stays: the next observation decides again.
+            # The streak stands, the state stays: it is decided again at the next observation, or soon.
             log.error("%s: could not be written, will be decided again: %s", name, exc)  # noqa: TRY400 - one sentence
             health = attrs.evolve(entry.record.health, state=before.health.state)
             self._records[name] = attrs.evolve(before, health=health, last=entry.record.last)
+            if entry.observation is None:
+                self._agenda.put(name, self._clock.wall() + _AGAIN)
             return
         self._records[name] = entry.record
+        self._note_parents(name, before.alerting.parents, entry.record.alerting.parents)
         if entry.decision is not None and entry.decision.alerts:
             self._ring()
         if transition is not None:
             after = transition.after or "gone"
             log.info("%s: %s -> %s: %s", name, transition.before, after, transition.reason.message or "ok")
             self._feed.publish(Moved(transition))
+
+    def _note_parents(self, name: str, before: Collection[str], after: Collection[str]) -> None:
+        """Know whom the probes of each parent concern; have the parents name *name* as suppressed."""
+        for parent in before:
+            if parent not in after:
+                self._children[parent].pop(name, None)
+                if not self._children[parent]:
+                    del self._children[parent]
+        new = [parent for parent in after if parent not in before]
+        for parent in new:
+            self._children.setdefault(parent, {})[name] = None
+        self.review_soon(new)
+
+    async def acknowledge(self, incident: str, *, by: str, comment: str) -> bool:
+        """Stop the reminders of the open *incident*; say whether there is one. Raises StoreError."""
+        name = next(
+            (name for name, each in self._records.items() if each.incident and each.incident.id == incident), None
+        )
+        if name is None:
+            return False
+        async with self._locks[name]:
+            before = self._records[name]
+            if before.incident is None or before.incident.id != incident:
+                return False
+            known = Acknowledgement(at=self._clock.wall(), by=by, comment=comment)
+            decision = Decision(
+                transition=None,
+                incident=before.incident,
+                sequence=before.sequence,
+                alerting=attrs.evolve(before.alerting, acknowledged=known),
+            )
+            with trio.CancelScope(shield=True):
+                await self._store.commit(Entry(record=_decided(before, decision), decision=decision))
+                self._records[name] = _decided(before, decision)
+        self.review_soon((name,))
+        return True
 
     async def forget_all_but(self, names: Collection[str]) -> None:
         """Stop to watch every endpoint not in *names*: close its open incident, keep its sequence."""
@@ -124,34 +256,65 @@ class Recorder:
     async def _forget(self, name: str) -> None:
         async with self._locks[name]:
             before = self._records[name]
-            decision = leave(before.health.state, self._left_behind(before))
-            gone = attrs.evolve(
-                _decided(before, decision), health=Health(), since=None, incident=None, last=None, watched=False
+            decision = leave(
+                before.health.state,
+                described=before.described or {"name": name},
+                incident=before.incident,
+                sequence=before.sequence,
+                alerting=before.alerting,
+                now=self._clock.wall(),
+                rand=self._rand,
             )
+            gone = Record(
+                name=name,
+                sequence=before.sequence if decision is None else decision.sequence,
+                watched=False,
+                described=before.described,
+            )
+            self._agenda.put(name, None)
+            self._stale.pop(name, None)
             await self._write(Entry(record=gone, decision=decision), before)
 
-    def _situation(self, endpoint: Endpoint, record: Record) -> Situation:
-        return Situation(
-            endpoint=endpoint.name,
-            described=described(endpoint, self.external_url),
-            sinks=endpoint.sinks,
-            incident=record.incident,
-            sequence=record.sequence,
-            now=self._clock.wall(),
-            rand=self._rand,
-        )
+    def _is_open(self, name: str) -> bool:
+        """May a review of the endpoint *name* have anything to say without a new observation?"""
+        record = self._records.get(name)
+        if record is None or not record.watched:
+            return False
+        bad = record.health.state in (State.DOWN, State.DEGRADED)
+        return bad or record.incident is not None or not record.alerting.is_quiet
 
-    def _left_behind(self, record: Record) -> Situation:
-        """The situation of an endpoint that the config no longer knows: what was said of it last."""
-        return Situation(
-            endpoint=record.name,
-            described=record.described or {"name": record.name},
-            sinks=(),
-            incident=record.incident,
-            sequence=record.sequence,
-            now=self._clock.wall(),
-            rand=self._rand,
-        )
+
+def _nobody_probes(_name: str) -> None:
+    """Stand in for the supervisor as long as there is none."""
+
+
+def _warns(record: Record) -> bool:
+    """Does a certificate begin to warn, of an endpoint that is degraded already?"""
+    if record.health.state is not State.DEGRADED or record.alerting.certificate or record.last is None:
+        return False
+    return record.last.reason.code is Code.TLS
+
+
+def _changes(before: Record, decision: Decision) -> bool:
+    """Is there anything in *decision* that must be written?"""
+    return (
+        decision.transition is not None
+        or bool(decision.alerts)
+        or decision.alerting != before.alerting
+        or decision.incident != before.incident
+    )
+
+
+def _decided(record: Record, decision: Decision) -> Record:
+    """*record* with what *decision* changes."""
+    incident = decision.incident
+    return attrs.evolve(
+        record,
+        since=record.since if decision.transition is None else decision.transition.at,
+        sequence=decision.sequence,
+        incident=None if incident is None or incident.resolved_at is not None else incident,
+        alerting=decision.alerting,
+    )
 
 
 def _say_what_is_shown(
@@ -165,16 +328,3 @@ def _say_what_is_shown(
         log.warning("%s: cannot tell, shown as unknown: %s", name, observation.reason.message)
     elif was and not now:
         log.info("%s: can tell again: %s", name, after.state)
-
-
-def _decided(before: Record, decision: Decision | None) -> Record:
-    """*before* with what *decision* changes."""
-    if decision is None:
-        return before
-    incident = decision.incident
-    return attrs.evolve(
-        before,
-        since=decision.transition.at,
-        sequence=decision.sequence,
-        incident=None if incident is None or incident.resolved_at is not None else incident,
-    )

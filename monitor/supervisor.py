@@ -130,8 +130,9 @@ class Supervisor:
         self.start(endpoint, after=self.stop(endpoint.name))
 
     def probe_now(self, name: str) -> None:
-        """Probe the endpoint *name* out of turn; it counts as an ordinary observation."""
-        self.checkers[name].wake()
+        """Probe the endpoint *name* out of turn, if it is watched; it counts as an ordinary observation."""
+        if name in self.checkers:
+            self.checkers[name].wake()
 
     def stalled(self) -> Iterable[str]:
         """The names of endpoints whose task makes no progress."""

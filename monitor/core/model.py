@@ -224,13 +224,15 @@ ALL = Route()
 
 @attrs.frozen(kw_only=True)
 class Incident:
-    """An outage: from the first failing probe to the first of the good ones that confirmed the return."""
+    """An outage: from the first failing probe to the first of the good ones that confirmed the return.
+
+    Where `degraded` is worth an alert too, it begins with that.
+    """
 
     id: str
     endpoint: str
     started_at: datetime
     reason: Reason  # the one it began with
-    owed: tuple[str, ...] = ()  # sinks that were sent its `firing`
     resolved_at: datetime | None = None
 
 

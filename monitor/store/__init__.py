@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from monitor.core.alerting.words import NOTHING, Alerting
 from monitor.core.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
-    from monitor.core.alerting import Decision
+    from monitor.core.alerting.review import Decision
     from monitor.core.model import Alert, Delivery, Incident, Observation, Transition
 
 
@@ -32,6 +33,7 @@ class Record:
     last: Observation | None = None
     watched: bool = True  # False: it left the config; only its sequence matters
     described: Mapping[str, Any] | None = None  # as alerts show it, see `core.alerting.described`; JSON
+    alerting: Alerting = NOTHING
 
 
 @attrs.frozen(kw_only=True)
@@ -50,7 +52,7 @@ class Store(Protocol):
         """Every endpoint ever kept, by name."""
 
     async def commit(self, entry: Entry) -> Transition | None:
-        """Write *entry*, and all that was appended before it, now; returns the transition with its id.
+        """Write *entry*, and all that was appended before it, now; returns the transition, if any, with its id.
 
         Durable when this returns; after a StoreError nothing of *entry* was written. Once called it runs to its
         end, like every write here, also when the caller is cancelled. *Deliveries* are made here: one per alert

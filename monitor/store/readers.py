@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from monitor.store import rows
+from monitor.store.moments import millis, moment
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 _LARGEST = 2**63 - 1  # what SQLite can compare with
 
 _RECORDS = """
-    SELECT e.name, e.health, e.since, e.sequence, e.last, e.watched, e.described,
-           i.id, i.endpoint, i.started_at, i.reason, i.owed, i.resolved_at
+    SELECT e.name, e.health, e.since, e.sequence, e.last, e.watched, e.described, e.alerting,
+           i.id, i.endpoint, i.started_at, i.reason, i.resolved_at
     FROM endpoints e LEFT JOIN incidents i ON i.endpoint = e.name AND i.resolved_at IS NULL
 """
 _TRANSITIONS = """
@@ -103,7 +104,7 @@ def due(db: sqlite3.Connection, now: datetime, *, room: Mapping[str, int], busy:
     """For each sink as many heads as it has *room*, those due longest first; a *busy* head keeps its lane."""
     found: list[Delivery] = []
     for sink, most in room.items():
-        heads = db.execute(_DUE, (sink, rows.millis(now), max(0, most) + len(busy))).fetchall()
+        heads = db.execute(_DUE, (sink, millis(now), max(0, most) + len(busy))).fetchall()
         free = (rows.delivery_from_row(row) for row in heads if row[0] not in busy)
         found += itertools.islice(free, max(0, most))
     return found
@@ -127,7 +128,7 @@ def next_due(db: sqlite3.Connection, *, sinks: Collection[str], busy: Collection
         for ident, not_before in db.execute(_NEXT_DUE, (sink, len(busy) + 1))
         if ident not in busy
     ]
-    return rows.moment(min(moments)) if moments else None
+    return moment(min(moments)) if moments else None
 
 
 def waiting_sinks(db: sqlite3.Connection) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from monitor.store import rows
+from monitor.store.moments import millis
 
 if TYPE_CHECKING:
     import sqlite3
@@ -42,8 +42,8 @@ def prune(db: sqlite3.Connection, now: datetime, *, chunk: int = CHUNK) -> None:
     """Remove what is too old at *now*, at most *chunk* rows of each kind; open and pending is never too old."""
     by_age = ((_HISTORY, HISTORY), (_TRANSITIONS, TRANSITIONS), (_INCIDENTS, INCIDENTS))
     for statement, age in by_age:
-        db.execute(statement, (rows.millis(now - age), chunk))
+        db.execute(statement, (millis(now - age), chunk))
     for state, age in (("delivered", DELIVERED), ("dead", DEAD)):
-        settled = db.execute(_SETTLED, (state, rows.millis(now - age), chunk)).fetchall()
+        settled = db.execute(_SETTLED, (state, millis(now - age), chunk)).fetchall()
         db.executemany(_DELIVERY, [(ident,) for ident, _ in settled])
         db.executemany(_ALERT, [(alert,) for _, alert in settled])  # once its last delivery is gone

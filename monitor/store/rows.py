@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from monitor.core.alerting.words import NOTHING
 from monitor.core.errors import StoreError
 from monitor.core.health import NO_STREAK, Health, Streak
 from monitor.core.model import (
@@ -21,29 +21,20 @@ from monitor.core.model import (
     Transition,
 )
 from monitor.store import Record
+from monitor.store.alerting import alerting_from_text, alerting_text
+from monitor.store.moments import millis, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from monitor.core.model import Alert
 
 Row = tuple[str | int | float | bytes | None, ...]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _STREAKS = ("as_bad_as_degraded", "as_bad_as_down", "as_good_as_degraded", "as_good_as_up")
 # ASCII only, so that text which is no valid Unicode (a lone surrogate in a message) can be written too.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
-
-
-def millis(moment: datetime) -> int:
-    """*moment* as milliseconds since the epoch."""
-    return (moment - _EPOCH) // _MILLISECOND
-
-
-def moment(milliseconds: int) -> datetime:
-    """The moment that `millis` made *milliseconds* of."""
-    return _EPOCH + milliseconds * _MILLISECOND
 
 
 def _millis_or_none(value: datetime | None) -> int | None:
@@ -141,8 +132,8 @@ def _observation_from_text(text: str) -> Observation:
     )
 
 
-def endpoint_row(record: Record) -> Row:
-    """name, health, since, sequence, last, watched, described."""
+def endpoint_row(record: Record, *, decided: bool = True) -> Row:
+    """name, health, since, sequence, last, watched, described, alerting; the last NULL where it is as it was."""
     return (
         record.name,
         _health_text(record.health),
@@ -151,12 +142,13 @@ def endpoint_row(record: Record) -> Row:
         None if record.last is None else _observation_text(record.last),
         int(record.watched),
         None if record.described is None else _encode(dict(record.described)),
+        alerting_text(record.alerting) if decided or record.alerting is NOTHING else None,
     )
 
 
 def record_from_row(row: tuple[Any, ...]) -> Record:
     """Read what `endpoint_row` wrote, followed by the open incident's columns or as many NULLs."""
-    name, health, since, sequence, last, watched, described, *incident = row
+    name, health, since, sequence, last, watched, described, alerting, *incident = row
     with _readable(f'endpoint "{name}"'):
         return Record(
             name=name,
@@ -167,29 +159,28 @@ def record_from_row(row: tuple[Any, ...]) -> Record:
             last=None if last is None else _observation_from_text(last),
             watched=bool(watched),
             described=None if described is None else json.loads(described),
+            alerting=alerting_from_text(alerting),
         )
 
 
 def incident_row(incident: Incident) -> Row:
-    """id, endpoint, started_at, reason, owed, resolved_at."""
+    """id, endpoint, started_at, reason, resolved_at."""
     return (
         incident.id,
         incident.endpoint,
         millis(incident.started_at),
         _reason_text(incident.reason),
-        _encode(list(incident.owed)),
         _millis_or_none(incident.resolved_at),
     )
 
 
 def _incident_from_row(row: tuple[Any, ...]) -> Incident:
-    ident, endpoint, started_at, reason, owed, resolved_at = row
+    ident, endpoint, started_at, reason, resolved_at = row
     return Incident(
         id=ident,
         endpoint=endpoint,
         started_at=moment(started_at),
         reason=_reason_from_text(reason),
-        owed=tuple(json.loads(owed)),
         resolved_at=_moment_or_none(resolved_at),
     )
 

@@ -114,6 +114,44 @@ _NOTES = ("CREATE TABLE notes (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NUL
 # What goes out together is found by the name of its message.
 _DIGESTS = ("CREATE INDEX deliveries_digest ON deliveries (digest, sink) WHERE digest IS NOT NULL",)
 
+# What each sink heard last takes the place of the list of sinks an incident was told to. The table is made anew,
+# because SQLite before 3.35 cannot drop a column.
+_WORDS = (
+    "ALTER TABLE endpoints ADD COLUMN alerting TEXT",
+    """
+    UPDATE endpoints SET alerting = (
+        SELECT json_object(
+            'before', coalesce(t.before, 'up'), 'first', coalesce(t.before, 'up'), 'reason', json(t.reason),
+            'unsaid', json(CASE i.owed WHEN '[]' THEN 'true' ELSE 'false' END),
+            'words', json((
+                SELECT json_group_object(sink.value, json_object(
+                    'incident', i.id, 'started_at', i.started_at, 'reason', json(i.reason),
+                    'level', 'down', 'told_at', coalesce(t.at, i.started_at)
+                ))
+                FROM json_each(i.owed) sink
+            ))
+        )
+        FROM incidents i
+        LEFT JOIN transitions t ON t.id = (SELECT max(id) FROM transitions WHERE incident = i.id)
+        WHERE i.endpoint = endpoints.name AND i.resolved_at IS NULL
+    )
+    """,
+    """
+    CREATE TABLE incidents_2 (
+        id TEXT NOT NULL PRIMARY KEY,
+        endpoint TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        reason TEXT,
+        resolved_at INTEGER
+    )
+    """,
+    "INSERT INTO incidents_2 SELECT id, endpoint, started_at, reason, resolved_at FROM incidents ORDER BY rowid",
+    "DROP TABLE incidents",
+    "ALTER TABLE incidents_2 RENAME TO incidents",
+    "CREATE UNIQUE INDEX incidents_open ON incidents (endpoint) WHERE resolved_at IS NULL",
+    "CREATE INDEX incidents_past ON incidents (resolved_at) WHERE resolved_at IS NOT NULL",
+)
+
 # What one migration does: statements, or a function of the connection where statements do not suffice.
 Step = str | Callable[[sqlite3.Connection], object]
 
@@ -122,6 +160,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _FIRST,
     _NOTES,
     _DIGESTS,
+    _WORDS,
 )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ class SqliteStore:
     async def commit(self, entry: Entry) -> Transition | None:
         """Write *entry*, and all that was appended before it, now; returns the transition with its id."""
         ident = await self._writes.write(partial(writer.write_entry, entry=writer.EntryRows.of(entry)))
-        if entry.decision is None or ident is None:
+        if entry.decision is None or entry.decision.transition is None or ident is None:
             return None
         return attrs.evolve(entry.decision.transition, id=ident)
 

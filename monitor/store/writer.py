@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from monitor.store import rows
+from monitor.store.moments import millis
 
 if TYPE_CHECKING:
     import sqlite3
@@ -21,16 +22,17 @@ if TYPE_CHECKING:
     from monitor.store import Entry
 
 _ENDPOINT = """
-    INSERT INTO endpoints (name, health, since, sequence, last, watched, described) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO endpoints (name, health, since, sequence, last, watched, described, alerting)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET
         health = excluded.health, since = excluded.since, sequence = excluded.sequence,
-        last = excluded.last, watched = excluded.watched, described = excluded.described
+        last = excluded.last, watched = excluded.watched, described = excluded.described,
+        alerting = coalesce(excluded.alerting, alerting)
 """
 _INCIDENT = """
-    INSERT INTO incidents (id, endpoint, started_at, reason, owed, resolved_at) VALUES (?, ?, ?, ?, ?, ?)
+    INSERT INTO incidents (id, endpoint, started_at, reason, resolved_at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
-        started_at = excluded.started_at, reason = excluded.reason, owed = excluded.owed,
-        resolved_at = excluded.resolved_at
+        started_at = excluded.started_at, reason = excluded.reason, resolved_at = excluded.resolved_at
 """
 _HISTORY = """
     INSERT INTO history (endpoint, started_at, status, reason, duration, phases)
@@ -39,6 +41,9 @@ _HISTORY = """
 _TRANSITION = """
     INSERT INTO transitions (endpoint, before, after, at, reason, incident, outcome)
     VALUES (?, ?, ?, ?, ?, ?, ?)
+"""
+_LATE = """
+    UPDATE transitions SET outcome = 'alerted' WHERE id = (SELECT max(id) FROM transitions WHERE endpoint = ?)
 """
 _ALERT = "INSERT INTO alerts (id, type, endpoint, created_at, body) VALUES (?, ?, ?, ?, ?)"
 _DELIVERY = """
@@ -79,6 +84,7 @@ class EntryRows:
     incidents: tuple[rows.Row, ...]
     history: rows.Row | None
     transition: rows.Row | None
+    late: bool  # the endpoint's latest transition turns out to be alerted
     alerts: AlertRows
 
     @classmethod
@@ -87,10 +93,11 @@ class EntryRows:
         record, decision = entry.record, entry.decision
         concerned = (record.incident, decision.incident if decision else None)
         return cls(
-            endpoint=rows.endpoint_row(record),
+            endpoint=rows.endpoint_row(record, decided=decision is not None),
             incidents=tuple({i.id: rows.incident_row(i) for i in concerned if i is not None}.values()),
             history=rows.history_row(record.name, entry.observation) if entry.observation else None,
-            transition=rows.transition_row(decision.transition) if decision else None,
+            transition=rows.transition_row(decision.transition) if decision and decision.transition else None,
+            late=decision is not None and decision.late,
             alerts=alert_rows(decision.alerts) if decision else (),
         )
 
@@ -101,7 +108,7 @@ def alert_rows(alerts: Iterable[Alert]) -> AlertRows:
 
 
 def _deliveries(alert: Alert) -> tuple[dict[str, str | int], ...]:
-    at_once = rows.millis(alert.created_at)
+    at_once = millis(alert.created_at)
     return tuple(
         {"alert": alert.id, "sink": sink, "endpoint": endpoint, "not_before": at_once}
         for sink, endpoint in (rows.lane(sink, alert.endpoint) for sink in dict.fromkeys(alert.sinks))
@@ -115,6 +122,8 @@ def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
     if entry.history is not None:
         db.execute(_HISTORY, entry.history)
     _write_alerts(db, entry.alerts)
+    if entry.late:
+        db.execute(_LATE, entry.endpoint[:1])
     return None if entry.transition is None else db.execute(_TRANSITION, entry.transition).lastrowid
 
 
@@ -145,7 +154,7 @@ def postpone(
     error: str,
 ) -> None:
     """Keep them where they are in their lanes, to be tried again."""
-    moments = rows.millis(first_try_at), rows.millis(not_before)
+    moments = millis(first_try_at), millis(not_before)
     db.executemany(_POSTPONE, [(attempts, *moments, rows.text(error), each) for each in deliveries])
 
 
@@ -170,7 +179,7 @@ def finish(
     lane = db.execute(_LANE_OF, (delivery,)).fetchone()
     if lane is None:  # finished before: what a crash or a retry repeats changes nothing
         return
-    db.execute(_FINISH, (state, attempts, rows.millis(at), error and rows.text(error), delivery))
+    db.execute(_FINISH, (state, attempts, millis(at), error and rows.text(error), delivery))
     db.execute(_ELECT, lane)
 
 

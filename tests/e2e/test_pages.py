@@ -12,8 +12,8 @@ from support.ports import EPOCH, PlainRand
 from support.probes import endpoint
 
 from checks.http import Http
-from monitor.core.alerting import Situation, decide, described
-from monitor.core.health import Change, Streak
+from monitor.core.alerting import NOTHING, Situation, described, review
+from monitor.core.health import Change, Health, Streak
 from monitor.core.model import Reason, State
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -39,19 +39,26 @@ def keys(value: object) -> object:
 def test_the_alert_of_the_page_of_sinks_has_the_keys_of_a_real_one() -> None:
     (text,) = snippets("sinks.md", "json")
     shown = json.loads(text)
+    watched = endpoint(
+        Http(url="https://shop.example.org/health"), name="shop", labels={"team": "shop"}, sinks=("ops",)
+    )
+    reason = Reason.from_json(shown["data"]["reason"])
+    streak = Streak(1, EPOCH, reason)
     situation = Situation(
-        endpoint="shop",
-        described=described(
-            endpoint(Http(url="https://shop.example.org/health"), name="shop", labels={"team": "shop"}), None
-        ),
-        sinks=("ops",),
+        endpoint=watched,
+        described=described(watched, None),
+        routes={},
+        health=Health(state=State.DOWN, as_bad_as_degraded=streak, as_bad_as_down=streak, counted_at=EPOCH),
+        reason=reason,
+        fresh=True,
+        since=EPOCH,
         incident=None,
         sequence=40,
+        alerting=NOTHING,
         now=EPOCH,
         rand=PlainRand(),
     )
-    reason = Reason.from_json(shown["data"]["reason"])
-    (alert,) = decide(Change(State.UP, State.DOWN, Streak(1, EPOCH, reason)), reason, situation).alerts
+    (alert,) = review(situation, Change(State.UP, State.DOWN, streak)).alerts
     made = json.loads(alert.body)
     assert keys(shown) == keys(made)
     assert shown["type"] == made["type"]

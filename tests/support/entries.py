@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from monitor.core.alerting import Decision
+from monitor.core.alerting import Alerting, Decision, Word
 from monitor.core.model import (
     OK,
     Alert,
@@ -67,8 +67,8 @@ def looked_at(name: str, *, at: datetime = NOW, sequence: int = 0) -> Entry:
 
 def went_down(name: str, ident: str, *, sinks: Sequence[str] = ("ops",), at: datetime = NOW) -> Entry:
     """The observation with which an incident begins; its alert is called *ident*, its incident `i-`*ident*."""
-    incident = Incident(id=f"i-{ident}", endpoint=name, started_at=at, reason=REFUSED, owed=tuple(sinks))
-    return _changed(name, ident, incident, before=State.UP, after=State.DOWN, at=at)
+    incident = Incident(id=f"i-{ident}", endpoint=name, started_at=at, reason=REFUSED)
+    return _changed(name, ident, incident, sinks, State.UP, State.DOWN, at)
 
 
 def came_back(down: Entry, ident: str, *, at: datetime = NOW + timedelta(minutes=5)) -> Entry:
@@ -80,13 +80,14 @@ def came_back(down: Entry, ident: str, *, at: datetime = NOW + timedelta(minutes
         endpoint=begun.endpoint,
         started_at=begun.started_at,
         reason=begun.reason,
-        owed=begun.owed,
         resolved_at=at,
     )
-    return _changed(down.record.name, ident, ended, before=State.DOWN, after=State.UP, at=at)
+    return _changed(down.record.name, ident, ended, tuple(down.record.alerting.words), State.DOWN, State.UP, at)
 
 
-def _changed(name: str, ident: str, incident: Incident, *, before: State, after: State, at: datetime) -> Entry:
+def _changed(
+    name: str, ident: str, incident: Incident, sinks: Sequence[str], before: State, after: State, at: datetime
+) -> Entry:
     observation = observed(name, at=at, reason=REFUSED if after is State.DOWN else OK)
     assert observation.status is (Status.DOWN if after is State.DOWN else Status.UP)
     alert = Alert(
@@ -95,7 +96,7 @@ def _changed(name: str, ident: str, incident: Incident, *, before: State, after:
         endpoint=name,
         created_at=at,
         body=f'{{"id":"{ident}"}}'.encode(),
-        sinks=incident.owed,
+        sinks=tuple(sinks),
     )
     transition = Transition(
         endpoint=name,
@@ -106,10 +107,20 @@ def _changed(name: str, ident: str, incident: Incident, *, before: State, after:
         incident=incident.id,
         outcome=Outcome.ALERTED,
     )
+    word = Word(incident=incident.id, started_at=at, reason=REFUSED, level=State.DOWN, told_at=at)
+    alerting = Alerting(
+        words=dict.fromkeys(sinks, word) if incident.resolved_at is None else {},
+        before=before,
+        reason=transition.reason,
+    )
     return Entry(
         record=Record(
-            name=name, last=observation, incident=incident if incident.resolved_at is None else None, sequence=1
+            name=name,
+            last=observation,
+            incident=incident if incident.resolved_at is None else None,
+            sequence=1,
+            alerting=alerting,
         ),
         observation=observation,
-        decision=Decision(transition=transition, incident=incident, sequence=1, alerts=(alert,)),
+        decision=Decision(transition=transition, incident=incident, sequence=1, alerting=alerting, alerts=(alert,)),
     )

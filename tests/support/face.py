@@ -12,7 +12,7 @@ from monitor.api import Check, check_option
 from monitor.config import Access, Config, Listen
 from monitor.config.changes import Changes
 from monitor.config.secrets import Masker
-from monitor.core.alerting import Decision
+from monitor.core.alerting import NOTHING, Decision
 from monitor.core.errors import MonitorError, Problem
 from monitor.core.health import Health
 from monitor.core.model import OK, Code, Endpoint, Incident, Observation, Outcome, Reason, State, Status, Transition
@@ -62,7 +62,7 @@ REFUSED = Reason(Code.CONNECT, "connect", "192.0.2.7 refused the connection")
 
 def down(name: str, reason: Reason = REFUSED) -> Record:
     """An endpoint that is down, with its open incident."""
-    incident = Incident(id=f"i-{name}", endpoint=name, started_at=NOW, reason=reason, owed=("ops",))
+    incident = Incident(id=f"i-{name}", endpoint=name, started_at=NOW, reason=reason)
     return record(name, State.DOWN, saw(name, Status.DOWN, reason), incident=incident)
 
 
@@ -137,7 +137,7 @@ class PlainFace:
         """An endpoint changed its state."""
         entry = Entry(
             record=self.known.get(transition.endpoint) or Record(name=transition.endpoint),
-            decision=Decision(transition=transition, incident=None, sequence=1),
+            decision=Decision(transition=transition, incident=None, sequence=1, alerting=NOTHING),
         )
         kept = await self.store.commit(entry)
         assert kept is not None

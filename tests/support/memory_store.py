@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from monitor.core.errors import StoreError
-from monitor.core.model import Alert, Delivery
+from monitor.core.model import Alert, Delivery, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -53,11 +53,21 @@ class MemoryStore:
         self._records[entry.record.name] = entry.record
         if entry.decision is None:
             return None
-        transition = attrs.evolve(entry.decision.transition, id=len(self._transitions) + 1)
-        self._transitions.append(transition)
         for alert in entry.decision.alerts:
             self.owe(alert)
+        if entry.decision.late:
+            self._alerted(entry.record.name)
+        if entry.decision.transition is None:
+            return None
+        transition = attrs.evolve(entry.decision.transition, id=len(self._transitions) + 1)
+        self._transitions.append(transition)
         return transition
+
+    def _alerted(self, endpoint: str) -> None:
+        for index, each in reversed(tuple(enumerate(self._transitions))):
+            if each.endpoint == endpoint:
+                self._transitions[index] = attrs.evolve(each, outcome=Outcome.ALERTED)
+                return
 
     def append(self, entry: Entry) -> None:
         if entry.decision is not None:

@@ -26,11 +26,22 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"net", "store"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
-    frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds"}),
+    frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda"}),
     frozenset({"config"}),
     frozenset({"web", "testing"}),
     frozenset(
-        {"supervisor", "recorder", "outbox", "reload", "limits", "logs", "signals", "watchdog", "system", "address"}
+        {
+            "supervisor",
+            "recorder",
+            "outbox",
+            "reload",
+            "limits",
+            "logs",
+            "signals",
+            "watchdog",
+            "system",
+            "address",
+        }
     ),
     frozenset({"daemon", "oneshot"}),
     frozenset({"demo"}),
