@@ -83,6 +83,7 @@ class WholeAnswer:
     def close(self) -> None:
         """Close the connection; what was not read is lost."""
         self._stream.close()
+        self._reader.let_go()
 
 
 async def exchange(prepared: Prepared, stream: Stream, trace: Trace, *, body_limit: int) -> WholeAnswer:

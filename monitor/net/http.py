@@ -79,7 +79,7 @@ class AnswerReader:
         self.complete = False
         self._without_body = without_body
         self._body_limit = body_limit
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._headers: Headers = []
         self._head_size = 0
         self._body: list[bytes] = []
@@ -100,6 +100,7 @@ class AnswerReader:
         else:
             self._wire += len(data)
             self._since_body += len(data)
+        assert self._parser is not None  # noqa: S101 - who let go feeds no more
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -140,6 +141,10 @@ class AnswerReader:
         pieces, self._body = self._body, []
         return pieces
 
+    def let_go(self) -> None:
+        """Feed no more: the parser refers to us, and a circle of the two would wait for the garbage collector."""
+        self._parser = None
+
     def _too_much(self) -> None:
         """Something came after the end: a body that is none, or a second answer slipped in behind the first."""
         if not self._without_body:
@@ -161,7 +166,9 @@ class AnswerReader:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status, version = self._parser.get_status_code(), self._parser.get_http_version()
+        parser = self._parser
+        assert parser is not None  # noqa: S101 - it is the one that calls
+        status, version = parser.get_status_code(), parser.get_http_version()
         if not self._opening.startswith(b"HTTP/") or version not in _VERSIONS:
             self._fail(Code.PROTOCOL, "not a valid HTTP answer: expected HTTP/1.0 or HTTP/1.1", "processing")
         elif status == 101:

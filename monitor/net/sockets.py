@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
@@ -46,6 +47,8 @@ Connection = socket.SocketType
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _STREAM = socket.SOCK_STREAM | _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
 _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
+_UNDER_WAY = _IN_PROGRESS | {errno.EALREADY}
+_TELLS_WHEN_ASKED = sys.platform == "linux"  # what a second `connect` does there is documented; elsewhere it varies
 _EVIDENCE = 1.0  # seconds spent at most on asking what a refused certificate says
 
 
@@ -356,8 +359,12 @@ async def _connect(address: Address, port: int) -> SocketStream:
         at_once = number != 0
         if number in _IN_PROGRESS:
             at_once = False
-            await trio.lowlevel.wait_writable(connection)
-            number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if _TELLS_WHEN_ASKED:
+                # Over loopback it is there by now, and to ask again costs less than to wait for what has happened.
+                number = connection.connect_ex(address.sockaddr(port))
+            if number in _UNDER_WAY:
+                await trio.lowlevel.wait_writable(connection)
+                number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number != 0:
             raise from_connect(number, _where(address, port), at_once=at_once)
     except OSError as exc:
