@@ -11,12 +11,13 @@ from monitor.cli.options import config_file
 COMMANDS = {
     "run": "Watch every endpoint; serve the page and the API.",
     "check": "Probe once: URLs, or the endpoints of the config.",
+    "status": "Show what a running daemon sees now.",
     "validate": "Read the config; report every mistake at once.",
     "checks": "List the installed checks, or the options of one.",
     "demo": "Take a tour on loopback: no config, no internet.",
 }
 LATER = frozenset(
-    {"ack", "backtest", "import", "outbox", "schema", "silence", "status", "test-alert"}
+    {"ack", "backtest", "import", "outbox", "schema", "silence", "test-alert"}
 )  # documented, not built yet
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SEQUENCE = re.compile(r"\x1b\[(\d*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
+_SEQUENCE = re.compile(r"\x1b\[\??(\d*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
 
 
 class Screen:
@@ -32,8 +32,12 @@ class Screen:
             elif letter == "J":
                 del self.lines[self._row + 1 :]
                 self.lines[self._row] = self.lines[self._row][: self._column]
+            elif letter == "H":
+                self._row = self._column = 0
+            elif letter == "K":
+                self.lines[self._row] = self.lines[self._row][: self._column]
             else:
-                assert letter == "m", f"unexpected escape sequence {number}{letter}"
+                assert letter in "mhl", f"unexpected escape sequence {number}{letter}"
 
     def _down(self) -> None:
         self._row, self._column = self._row + 1, 0
