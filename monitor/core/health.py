@@ -48,6 +48,14 @@ class Streak:
 NO_STREAK = Streak()
 
 
+@attrs.frozen
+class Blind:
+    """A run of observations that could not tell: since the first of them, until the first that could."""
+
+    since: datetime
+    until: datetime | None = None
+
+
 @attrs.frozen(kw_only=True)
 class Health:
     """An endpoint's state underneath, and the streaks that may change it."""
@@ -59,6 +67,7 @@ class Health:
     as_good_as_up: Streak = NO_STREAK
     counted_at: datetime | None = None  # start of the last observation that counted
     unknowns: int = 0  # observations in a row that could not tell
+    blind: Blind | None = None  # … and how long; with its end where the last observation ended it
 
     def shown(self, thresholds: Thresholds) -> State:
         """The state for people: `unknown` after *failure* observations in a row that could not tell."""
@@ -91,9 +100,13 @@ class Change:
 def advance(health: Health, observation: Observation, thresholds: Thresholds) -> tuple[Health, Change | None]:
     """Count *observation*; say whether the state changes."""
     if observation.status is Status.UNKNOWN:
-        return attrs.evolve(health, unknowns=health.unknowns + 1), None
+        blind = health.blind if health.unknowns and health.blind else Blind(observation.started_at)
+        return attrs.evolve(health, unknowns=health.unknowns + 1, blind=blind), None
 
-    health = _count(_unless_stale(health, observation, thresholds), observation)
+    could_not_tell = None
+    if health.unknowns and health.blind:
+        could_not_tell = attrs.evolve(health.blind, until=max(health.blind.since, observation.started_at))
+    health = _count(_unless_stale(health, observation, thresholds), observation, could_not_tell)
     after, streak = _confirmed(health, thresholds)
     if after is health.state:
         return health, None
@@ -108,7 +121,7 @@ def _unless_stale(health: Health, observation: Observation, thresholds: Threshol
     return Health(state=health.state)
 
 
-def _count(health: Health, observation: Observation) -> Health:
+def _count(health: Health, observation: Observation, blind: Blind | None) -> Health:
     severity = _SEVERITY[observation.status]
     return Health(
         state=health.state,
@@ -117,6 +130,7 @@ def _count(health: Health, observation: Observation) -> Health:
         as_good_as_degraded=health.as_good_as_degraded.counted(observation, belongs=severity <= 1),
         as_good_as_up=health.as_good_as_up.counted(observation, belongs=severity <= 0),
         counted_at=observation.started_at,
+        blind=blind,
     )
 
 

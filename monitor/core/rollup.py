@@ -10,6 +10,7 @@ from monitor.core.histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 _GOOD = ("up", "degraded")
 
@@ -55,3 +56,20 @@ class Rollup:
     def mean_phases(self) -> dict[str, float]:
         """Seconds that a good probe spent in each phase, on average over all of them: the parts add up to the whole."""
         return {name: micros / self.good / 1_000_000 for name, micros in self.phases.items()} if self.good else {}
+
+
+@attrs.frozen
+class Point:
+    """What happened in one step of a series: the results that began in it, and the share of its time without outage."""
+
+    at: datetime  # its beginning
+    rollup: Rollup
+    uptime: float | None  # None: nothing of it counts
+
+
+@attrs.frozen
+class Series:
+    """Points in order, each *step* seconds long; steps in which nothing happened and nothing counts are left out."""
+
+    step: float
+    points: tuple[Point, ...]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.core.alerting.words import NOTHING
 from monitor.core.errors import StoreError
-from monitor.core.health import NO_STREAK, Health, Streak
+from monitor.core.health import NO_STREAK, Blind, Health, Streak
 from monitor.core.model import (
     OK,
     Delivery,
@@ -92,15 +92,19 @@ def _health_text(health: Health) -> str:
     }
     for name in _STREAKS:
         data[name] = _streak_json(getattr(health, name))
+    if health.blind is not None:
+        data["blind"] = [millis(health.blind.since), _millis_or_none(health.blind.until)]
     return _encode(data)
 
 
 def _health_from_text(text: str) -> Health:
     data = json.loads(text)
+    blind = data.get("blind")
     return Health(
         state=State(data["state"]),
         counted_at=_moment_or_none(data["counted_at"]),
         unknowns=data["unknowns"],
+        blind=None if blind is None else Blind(moment(blind[0]), _moment_or_none(blind[1])),
         **{name: _streak_from_json(data[name]) for name in _STREAKS},
     )
 

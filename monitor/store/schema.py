@@ -150,6 +150,57 @@ _WORDS = (
     "ALTER TABLE incidents_2 RENAME TO incidents",
     "CREATE UNIQUE INDEX incidents_open ON incidents (endpoint) WHERE resolved_at IS NULL",
     "CREATE INDEX incidents_past ON incidents (resolved_at) WHERE resolved_at IS NOT NULL",
+
+# When an endpoint was watched, down, not to be seen (`unknown`) and in maintenance: what uptime is computed of. An
+# open span has no end. `runs` are the times in which the monitor itself ran. What was kept before is taken over.
+_SPANS = (
+    """
+    CREATE TABLE spans (
+        endpoint INTEGER NOT NULL REFERENCES endpoints (id),
+        kind TEXT NOT NULL CHECK (kind IN ('watched', 'down', 'unknown', 'maintenance')),
+        started_at INTEGER NOT NULL,
+        ended_at INTEGER,
+        PRIMARY KEY (endpoint, kind, started_at)
+    ) WITHOUT ROWID
+    """,
+    "CREATE UNIQUE INDEX spans_open ON spans (endpoint, kind) WHERE ended_at IS NULL",
+    "CREATE INDEX spans_past ON spans (ended_at) WHERE ended_at IS NOT NULL",
+    "CREATE TABLE runs (started_at INTEGER PRIMARY KEY, ended_at INTEGER NOT NULL)",
+    "INSERT INTO runs SELECT min(started_at), max(started_at) FROM history HAVING count(*)",
+    """
+    INSERT INTO spans SELECT id, 'watched', (SELECT min(started_at) FROM runs), NULL FROM endpoints
+    WHERE watched AND EXISTS (SELECT 1 FROM runs)
+    """,
+    """
+    INSERT OR IGNORE INTO spans SELECT e.id, 'down', i.started_at, i.resolved_at
+    FROM incidents i JOIN endpoints e ON e.name = i.endpoint
+    """,
+)
+
+# Results of minutes, hours and days. `latency` is a `core.histogram`, `phases` JSON. Minutes are read all at once
+# and soon removed, so they stand in order of time; of hours and days those of one endpoint are read together.
+_COUNTS = """
+    up INTEGER NOT NULL, degraded INTEGER NOT NULL, down INTEGER NOT NULL, unknown INTEGER NOT NULL,
+    latency BLOB NOT NULL, phases TEXT NOT NULL
+"""
+_ROLLUPS = (
+    f"""
+    CREATE TABLE minutes (
+        at INTEGER NOT NULL, endpoint INTEGER NOT NULL, {_COUNTS}, PRIMARY KEY (at, endpoint)
+    ) WITHOUT ROWID
+    """,
+    f"""
+    CREATE TABLE hours (
+        endpoint INTEGER NOT NULL, at INTEGER NOT NULL, {_COUNTS}, PRIMARY KEY (endpoint, at)
+    ) WITHOUT ROWID
+    """,
+    f"""
+    CREATE TABLE days (
+        endpoint INTEGER NOT NULL, at INTEGER NOT NULL, {_COUNTS}, PRIMARY KEY (endpoint, at)
+    ) WITHOUT ROWID
+    """,
+    # Up to where each of them is made; for `history`, the id of the last result that was looked at.
+    "CREATE TABLE progress (of TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
 )
 
 # What one migration does: statements, or a function of the connection where statements do not suffice.
@@ -161,6 +212,8 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _NOTES,
     _DIGESTS,
     _WORDS,
+    _SPANS,
+    _ROLLUPS,
 )  # fmt: skip
 
 

@@ -1,0 +1,130 @@
+"""When each endpoint was watched, down, not to be seen and in maintenance; uptime is computed of nothing else.
+
+A span is written in the transaction of the observation that begins or ends it, so it is true after any crash:
+
+    watched      from the first observation until the endpoint leaves the config
+    down         from the first failing probe of those that confirmed `down` to the first of those that ended it
+    unknown      from the first observation that could not tell to the first that could
+    maintenance  as the windows are; told by `Store.mark`
+
+docs/decisions/0006 says why. Nearly no observation begins or ends anything: for those there is nothing to do here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import attrs
+
+from monitor.core.model import State
+from monitor.core.uptime import Life, both, course
+from monitor.store import rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from monitor.core.uptime import Span
+    from monitor.store import Entry
+
+Kind = Literal["watched", "down", "unknown", "maintenance"]
+
+_WRITE = """
+    INSERT INTO spans (endpoint, kind, started_at, ended_at)
+    SELECT id, :kind, :started_at, :ended_at FROM endpoints WHERE name = :endpoint
+    ON CONFLICT (endpoint, kind) WHERE ended_at IS NULL DO NOTHING
+    ON CONFLICT (endpoint, kind, started_at) DO UPDATE SET ended_at = excluded.ended_at
+"""
+_CLOSE = """
+    UPDATE spans SET ended_at = max(started_at, :ended_at)
+    WHERE endpoint = (SELECT id FROM endpoints WHERE name = :endpoint) AND kind = :kind AND ended_at IS NULL
+"""
+_KEPT = """
+    SELECT e.name, s.kind, s.started_at, coalesce(s.ended_at, :now) FROM spans s JOIN endpoints e ON e.id = s.endpoint
+    WHERE coalesce(s.ended_at, :now) > :since
+"""
+_KEPT_OF = """
+    SELECT e.name, s.kind, s.started_at, coalesce(s.ended_at, :now) FROM endpoints e JOIN spans s ON s.endpoint = e.id
+    WHERE e.name = :endpoint AND coalesce(s.ended_at, :now) > :since
+"""
+_RUNS = "SELECT started_at, ended_at FROM runs WHERE ended_at > ?"
+
+
+@attrs.frozen
+class Change:
+    """A span begins at *since* (with an end it is known to have), or what is open of its kind ends at *until*."""
+
+    kind: Kind
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def changes(entry: Entry, now: datetime | None) -> tuple[Change, ...]:
+    """What *entry* begins and ends; *now* is for an endpoint that leaves."""
+    record, decision = entry.record, entry.decision
+    health, observation = record.health, entry.observation
+    transition = None if decision is None else decision.transition
+    if not record.watched:
+        return tuple(Change(kind, until=now) for kind in ("watched", "down", "unknown"))
+    if observation is None or (transition is None and health.blind is None and health.state is not State.PENDING):
+        return ()
+    found: list[Change] = []
+    if transition is not None or health.state is State.PENDING:
+        found.append(Change("watched", since=observation.started_at))  # nothing new, nearly always
+    if health.blind is not None and (health.unknowns == 1 or health.blind.until is not None):
+        found.append(Change("unknown", since=health.blind.since, until=health.blind.until))
+    if transition is not None and transition.before is State.DOWN:
+        good = health.as_good_as_up if transition.after is State.UP else health.as_good_as_degraded
+        found.append(Change("down", until=good.since or transition.at))
+    if transition is not None and transition.after is State.DOWN:
+        found.append(Change("down", since=health.as_bad_as_down.since or transition.at))
+    return tuple(found)
+
+
+def write(db: sqlite3.Connection, endpoint: str, changed: Sequence[Change]) -> None:
+    """Write what *changed* for *endpoint*."""
+    for change in changed:
+        values = {
+            "endpoint": endpoint,
+            "kind": change.kind,
+            "started_at": None if change.since is None else rows.millis(change.since),
+            "ended_at": None if change.until is None else rows.millis(change.until),
+        }
+        if change.until is not None:
+            db.execute(_CLOSE, values)
+        if change.since is not None:
+            db.execute(_WRITE, values)
+
+
+def lives(db: sqlite3.Connection, *, now: datetime, since: datetime, endpoint: str | None = None) -> dict[str, Life]:
+    """What is known of the time from *since* to *now*, by endpoint; those never watched in it are missing."""
+    moments = {"now": rows.millis(now), "since": rows.millis(since), "endpoint": endpoint}
+    kept: dict[str, dict[str, list[Span]]] = {}
+    for name, kind, start, end in db.execute(_KEPT if endpoint is None else _KEPT_OF, moments):
+        kept.setdefault(name, {}).setdefault(kind, []).append((start, end))
+    ran = course(db.execute(_RUNS, (moments["since"],)))
+    return {
+        name: Life.of(
+            watched=both(course(spans.get("watched", ())), ran),
+            excluded=[*spans.get("unknown", ()), *spans.get("maintenance", ())],
+            down=spans.get("down", ()),
+        )
+        for name, spans in kept.items()
+    }
+
+
+def uptime(
+    db: sqlite3.Connection, *, endpoints: Collection[str] | None, windows: Mapping[str, timedelta], now: datetime
+) -> dict[str, dict[str, float | None]]:
+    """For each endpoint, for each of *windows* up to *now*, the fraction of uptime; None: nothing of it counts."""
+    one = next(iter(endpoints)) if endpoints is not None and len(endpoints) == 1 else None
+    known = lives(db, now=now, since=now - max(windows.values()), endpoint=one)
+    ends = rows.millis(now)
+    starts = {name: rows.millis(now - window) for name, window in windows.items()}
+    nothing = Life([], [])
+    return {
+        endpoint: {name: life.uptime(start, ends) for name, start in starts.items()}
+        for endpoint in (known if endpoints is None else endpoints)
+        for life in (known.get(endpoint, nothing),)
+    }
