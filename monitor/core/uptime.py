@@ -89,3 +89,6 @@ class Life:
         window = [(start, end)]
         counted = length(both(self.counted, window))
         return None if counted == 0 else 1 - length(both(self.down, window)) / counted
+
+
+NEVER = Life([], [])  # of what was not watched at all

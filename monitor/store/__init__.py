@@ -15,10 +15,11 @@ from monitor.core.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from monitor.core.alerting.review import Decision
     from monitor.core.model import Alert, Delivery, Incident, Observation, Transition
+    from monitor.core.rollup import Series
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +44,15 @@ class Entry:
     record: Record
     observation: Observation | None = None  # goes to the history
     decision: Decision | None = None  # its transition, incident, alerts and their deliveries
+
+
+@attrs.frozen(kw_only=True)
+class Maintenance:
+    """A time in which an endpoint is worked on: it does not count for uptime. *ended_at* may be to come."""
+
+    endpoint: str
+    started_at: datetime
+    ended_at: datetime
 
 
 class Store(Protocol):
@@ -74,6 +84,20 @@ class Store(Protocol):
 
     async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
         """The last transitions of *endpoint*, newest first, at most *limit*."""
+
+    async def uptime(
+        self, *, endpoints: Collection[str] | None = None, windows: Mapping[str, timedelta], now: datetime
+    ) -> dict[str, dict[str, float | None]]:
+        """For each endpoint, for each of *windows* up to *now*, the fraction of uptime; None: nothing of it counts.
+
+        *endpoints* None: all of which anything is kept for the longest window.
+        """
+
+    async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
+        """What a chart of the *window* before *now* shows; None where nothing was ever kept of *endpoint*."""
+
+    async def mark(self, marks: Collection[Maintenance]) -> None:
+        """Keep when endpoints are in maintenance; one with the same beginning is replaced, its end may be to come."""
 
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*.

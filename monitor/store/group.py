@@ -21,13 +21,12 @@ import attrs
 import trio
 
 from monitor.core.errors import StoreError
-from monitor.store import retention
 from monitor.store.database import transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.core.ports import Clock
+    from monitor.store.upkeep import Upkeep
 
 WINDOW = 0.1  # seconds that a laid-down write waits for company
 GROUP = 256  # writes that are company enough
@@ -60,12 +59,12 @@ class _Write(Generic[T]):
 class GroupWriter:
     """The queue of writes, and the turns at writing it."""
 
-    def __init__(self, run: Run[Any], clock: Clock) -> None:
-        """Write through *run*, which calls a function with the connection where it may block."""
+    def __init__(self, run: Run[Any], upkeep: Upkeep) -> None:
+        """Write through *run*, which calls a function with the connection where it may block; *upkeep* in passing."""
         self.dropped = 0
         self.closed = False
         self._run = run
-        self._clock = clock
+        self._upkeep = upkeep
         self._queue: list[_Write[Any]] = []
         self._writing = False  # somebody holds the turn
         self._waiting = trio.lowlevel.ParkingLot()  # those who came meanwhile
@@ -118,17 +117,17 @@ class GroupWriter:
     async def close(self) -> None:
         """Take nothing more, and try once to write what is left."""
         self.closed = True
-        await self._flush()
+        await self._flush(self._upkeep.last_work())
         self._drop(len(self._queue))
         self._queue.clear()
 
-    async def _flush(self) -> None:
-        """Write all that stands in the queue, and remove a little of what is too old."""
-        now = self._clock.wall()
+    async def _flush(self, *extra: Work[None]) -> None:
+        """Write all that stands in the queue, and do a little upkeep."""
+        upkeep = self._upkeep.work()
         with trio.CancelScope(shield=True):
             while self._writing:
                 await self._waiting.park()
-            await self._write_queue(lambda db: retention.prune(db, now))
+            await self._write_queue(upkeep, *extra)
 
     async def _write_queue(self, *extra: Work[object]) -> None:
         """Take the turn, which is free, and write the queue as it stands."""

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from monitor.store.moments import millis
+from monitor.store.rollups import MINUTES
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,15 +17,30 @@ if TYPE_CHECKING:
 
 HISTORY = timedelta(hours=48)
 DELIVERED = timedelta(days=30)
-DEAD = TRANSITIONS = INCIDENTS = timedelta(days=400)  # a year, and what lies around its ends
+DEAD = TRANSITIONS = INCIDENTS = SPANS = timedelta(days=400)  # a year, and what lies around its ends
+# Minutes, hours and days: see `rollups`, which removes old hours and days where it makes new ones.
 
 # Rows of each kind at one go. History is pruned at each flush, at most ten times a second: ten thousand rows a
 # second is far more than can come in.
 CHUNK = 1000
 
+# Not before it was rolled up, which may be late after a long stop or an upgrade.
 _HISTORY = """
-    DELETE FROM history WHERE id IN (SELECT id FROM history WHERE started_at < ? ORDER BY started_at LIMIT ?)
+    DELETE FROM history WHERE id IN (
+        SELECT id FROM history
+        WHERE started_at < min(?1, coalesce((SELECT until FROM progress WHERE of = 'minutes'), ?1))
+        ORDER BY started_at LIMIT ?2
+    )
 """
+_MINUTES = """
+    DELETE FROM minutes WHERE (at, endpoint) IN (SELECT at, endpoint FROM minutes WHERE at < ? ORDER BY at LIMIT ?)
+"""
+_SPANS = """
+    DELETE FROM spans WHERE (endpoint, kind, started_at) IN (
+        SELECT endpoint, kind, started_at FROM spans WHERE ended_at < ? ORDER BY ended_at LIMIT ?
+    )
+"""
+_RUNS = "DELETE FROM runs WHERE started_at IN (SELECT started_at FROM runs WHERE ended_at < ? LIMIT ?)"
 _TRANSITIONS = """
     DELETE FROM transitions WHERE id IN (SELECT id FROM transitions WHERE at < ? ORDER BY at LIMIT ?)
 """
@@ -40,7 +56,14 @@ _ALERT = "DELETE FROM alerts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM deliveri
 
 def prune(db: sqlite3.Connection, now: datetime, *, chunk: int = CHUNK) -> None:
     """Remove what is too old at *now*, at most *chunk* rows of each kind; open and pending is never too old."""
-    by_age = ((_HISTORY, HISTORY), (_TRANSITIONS, TRANSITIONS), (_INCIDENTS, INCIDENTS))
+    by_age = (
+        (_HISTORY, HISTORY),
+        (_MINUTES, timedelta(milliseconds=MINUTES.kept)),
+        (_SPANS, SPANS),
+        (_RUNS, SPANS),
+        (_TRANSITIONS, TRANSITIONS),
+        (_INCIDENTS, INCIDENTS),
+    )
     for statement, age in by_age:
         db.execute(statement, (millis(now - age), chunk))
     for state, age in (("delivered", DELIVERED), ("dead", DEAD)):

@@ -18,7 +18,7 @@ import attrs
 
 from monitor.core.histogram import Histogram
 from monitor.core.rollup import Rollup
-from monitor.store import rows
+from monitor.store.moments import millis
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,8 +106,13 @@ def from_row(row: tuple[Any, ...]) -> Rollup:
 
 
 def progress(db: sqlite3.Connection) -> dict[str, int]:
-    """Up to where each table is made; `history`: the last id that was looked at."""
+    """Up to where each table is made; `history`: the last id that was looked at; `steps`: how many were written."""
     return dict(db.execute("SELECT of, until FROM progress"))
+
+
+def keep(db: sqlite3.Connection, of: str, until: int) -> None:
+    """Write one line of `progress`."""
+    db.execute(_PROGRESS, (of, until))
 
 
 class Roller:
@@ -116,22 +121,21 @@ class Roller:
     def __init__(self) -> None:
         """Begin where the database says."""
         self._work: Iterator[int] | None = None
+        self._steps = 0
         self._limit = 0
-        self._looked_at = 0
-
-    def restart(self) -> None:
-        """Forget what is under way: it was not written, or the database is another."""
-        self._work = None
         self._looked_at = 0
 
     def step(self, db: sqlite3.Connection, now: datetime) -> None:
         """Do a little, if there is something to do, as a part of a transaction."""
-        at = rows.millis(now)
+        at = millis(now)
         if 0 <= at - self._looked_at < _PAUSE:
             return
         self._limit = at - LAG
-        work = self._work or self._for_ever(db)
-        self._work = None  # what raises is begun anew
+        work, self._work = self._work, None  # what raises is begun anew
+        if work is None or progress(db).get("steps") != self._steps:
+            work = self._for_ever(db)  # … and so is what was rolled back
+        self._steps += 1
+        keep(db, "steps", self._steps)
         spent = 0
         while spent < BUDGET:
             cost = next(work)
@@ -216,7 +220,7 @@ class _Desk:
             self._again.add((number + 1, above.floor(at)))
 
     def _keep(self, of: str, until: int) -> None:
-        self._db.execute(_PROGRESS, (of, until))
+        keep(self._db, of, until)
         self._until[of] = until
 
 

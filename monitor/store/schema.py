@@ -150,6 +150,7 @@ _WORDS = (
     "ALTER TABLE incidents_2 RENAME TO incidents",
     "CREATE UNIQUE INDEX incidents_open ON incidents (endpoint) WHERE resolved_at IS NULL",
     "CREATE INDEX incidents_past ON incidents (resolved_at) WHERE resolved_at IS NOT NULL",
+)
 
 # When an endpoint was watched, down, not to be seen (`unknown`) and in maintenance: what uptime is computed of. An
 # open span has no end. `runs` are the times in which the monitor itself ran. What was kept before is taken over.

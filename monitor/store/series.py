@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from monitor.core.rollup import Point, Rollup, Series
-from monitor.store import rollups, rows
+from monitor.store import rollups
+from monitor.store.moments import moment
 from monitor.store.rollups import DAYS, HOURS, MINUTES
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Plan:
             uptime = life.uptime(at, min(at + self.step, self.end))
             rollup = self.found.get(at)
             if rollup is not None or uptime is not None:
-                points.append(Point(rows.moment(at), rollup or Rollup(), uptime))
+                points.append(Point(moment(at), rollup or Rollup(), uptime))
         return Series(self.step / 1000, tuple(points))
 
 

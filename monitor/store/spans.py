@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from monitor.core.model import State
-from monitor.core.uptime import Life, both, course
-from monitor.store import rows
+from monitor.core.uptime import NEVER, Life, both, course
+from monitor.store.moments import millis
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from monitor.core.uptime import Span
-    from monitor.store import Entry
+    from monitor.store import Entry, Maintenance
 
 Kind = Literal["watched", "down", "unknown", "maintenance"]
 
@@ -88,8 +88,8 @@ def write(db: sqlite3.Connection, endpoint: str, changed: Sequence[Change]) -> N
         values = {
             "endpoint": endpoint,
             "kind": change.kind,
-            "started_at": None if change.since is None else rows.millis(change.since),
-            "ended_at": None if change.until is None else rows.millis(change.until),
+            "started_at": None if change.since is None else millis(change.since),
+            "ended_at": None if change.until is None else millis(change.until),
         }
         if change.until is not None:
             db.execute(_CLOSE, values)
@@ -97,13 +97,25 @@ def write(db: sqlite3.Connection, endpoint: str, changed: Sequence[Change]) -> N
             db.execute(_WRITE, values)
 
 
-def lives(db: sqlite3.Connection, *, now: datetime, since: datetime, endpoint: str | None = None) -> dict[str, Life]:
-    """What is known of the time from *since* to *now*, by endpoint; those never watched in it are missing."""
-    moments = {"now": rows.millis(now), "since": rows.millis(since), "endpoint": endpoint}
+def mark(db: sqlite3.Connection, marks: Sequence[Maintenance]) -> None:
+    """Write when endpoints are in maintenance."""
+    for each in marks:
+        write(db, each.endpoint, [Change("maintenance", since=each.started_at, until=each.ended_at)])
+
+
+def lives(
+    db: sqlite3.Connection, *, now: datetime, since: datetime, here_since: datetime, endpoint: str | None = None
+) -> dict[str, Life]:
+    """What is known of the time from *since* to *now*, by endpoint; those never watched in it are missing.
+
+    The run under way began *here_since*, and is not over.
+    """
+    end, start = millis(now), millis(since)
+    moments = {"now": end, "since": start, "endpoint": endpoint}
     kept: dict[str, dict[str, list[Span]]] = {}
-    for name, kind, start, end in db.execute(_KEPT if endpoint is None else _KEPT_OF, moments):
-        kept.setdefault(name, {}).setdefault(kind, []).append((start, end))
-    ran = course(db.execute(_RUNS, (moments["since"],)))
+    for name, kind, began, ended in db.execute(_KEPT if endpoint is None else _KEPT_OF, moments):
+        kept.setdefault(name, {}).setdefault(kind, []).append((began, ended))
+    ran = course([*db.execute(_RUNS, (start,)), (millis(here_since), end)])
     return {
         name: Life.of(
             watched=both(course(spans.get("watched", ())), ran),
@@ -115,16 +127,20 @@ def lives(db: sqlite3.Connection, *, now: datetime, since: datetime, endpoint: s
 
 
 def uptime(
-    db: sqlite3.Connection, *, endpoints: Collection[str] | None, windows: Mapping[str, timedelta], now: datetime
+    db: sqlite3.Connection,
+    *,
+    endpoints: Collection[str] | None,
+    windows: Mapping[str, timedelta],
+    now: datetime,
+    here_since: datetime,
 ) -> dict[str, dict[str, float | None]]:
     """For each endpoint, for each of *windows* up to *now*, the fraction of uptime; None: nothing of it counts."""
     one = next(iter(endpoints)) if endpoints is not None and len(endpoints) == 1 else None
-    known = lives(db, now=now, since=now - max(windows.values()), endpoint=one)
-    ends = rows.millis(now)
-    starts = {name: rows.millis(now - window) for name, window in windows.items()}
-    nothing = Life([], [])
+    known = lives(db, now=now, since=now - max(windows.values()), here_since=here_since, endpoint=one)
+    ends = millis(now)
+    starts = {name: millis(now - window) for name, window in windows.items()}
     return {
         endpoint: {name: life.uptime(start, ends) for name, start in starts.items()}
         for endpoint in (known if endpoints is None else endpoints)
-        for life in (known.get(endpoint, nothing),)
+        for life in (known.get(endpoint, NEVER),)
     }

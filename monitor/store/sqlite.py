@@ -18,18 +18,22 @@ import attrs
 import trio
 
 from monitor.core.errors import MonitorError, StoreError
-from monitor.store import database, readers, rows, writer
+from monitor.core.uptime import NEVER
+from monitor.store import database, readers, rows, series, spans, writer
 from monitor.store.files import DataFiles
 from monitor.store.group import GroupWriter
+from monitor.store.moments import millis, moment
+from monitor.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from monitor.core.model import Alert, Delivery, Transition
     from monitor.core.ports import Clock
-    from monitor.store import Entry, Record
+    from monitor.core.rollup import Series
+    from monitor.store import Entry, Maintenance, Record
     from monitor.store.group import Work
 
 T = TypeVar("T")
@@ -94,7 +98,8 @@ class SqliteStore:
         self._files = files
         self._run_sync = run_sync
         self._limiter = limiter
-        self._writes = GroupWriter(self._run, clock)
+        self._upkeep = Upkeep(clock)
+        self._writes = GroupWriter(self._run, self._upkeep)
 
     async def _run(self, work: Work[T]) -> T:
         """Call *work* with the connection, where it may block."""
@@ -133,7 +138,8 @@ class SqliteStore:
 
     async def commit(self, entry: Entry) -> Transition | None:
         """Write *entry*, and all that was appended before it, now; returns the transition with its id."""
-        ident = await self._writes.write(partial(writer.write_entry, entry=writer.EntryRows.of(entry)))
+        rows_of = writer.EntryRows.of(entry, self._upkeep.presence.look())
+        ident = await self._writes.write(partial(writer.write_entry, entry=rows_of))
         if entry.decision is None or entry.decision.transition is None or ident is None:
             return None
         return attrs.evolve(entry.decision.transition, id=ident)
@@ -153,6 +159,30 @@ class SqliteStore:
     async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
         """The last transitions of *endpoint*, newest first, at most *limit*."""
         return await self._run(partial(readers.latest, endpoint=endpoint, limit=limit))
+
+    async def uptime(
+        self, *, endpoints: Collection[str] | None = None, windows: Mapping[str, timedelta], now: datetime
+    ) -> dict[str, dict[str, float | None]]:
+        """For each endpoint, for each of *windows* up to *now*, the fraction of uptime; None: nothing of it counts."""
+        self._upkeep.presence.look()
+        since = self._upkeep.presence.since
+        return await self._run(partial(spans.uptime, endpoints=endpoints, windows=windows, now=now, here_since=since))
+
+    async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
+        """What a chart of the *window* before *now* shows; None where nothing was ever kept of *endpoint*."""
+        self._upkeep.presence.look()
+        since = self._upkeep.presence.since
+        plan = await self._run(partial(series.plan, endpoint=endpoint, window=window, now=millis(now)))
+        if plan is None:
+            return None
+        for piece in plan.pieces:  # others write in between
+            await self._run(partial(plan.read, piece=piece))
+        lives = partial(spans.lives, endpoint=endpoint, since=moment(plan.start), now=now, here_since=since)
+        return plan.series((await self._run(lives)).get(endpoint, NEVER))
+
+    async def mark(self, marks: Collection[Maintenance]) -> None:
+        """Keep when endpoints are in maintenance; one with the same beginning is replaced, its end may be to come."""
+        await self._writes.write(partial(spans.mark, marks=tuple(marks)))
 
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane, unless its id is in *busy*; *room* for each sink."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from monitor.store import rows
+from monitor.store import rows, spans
 from monitor.store.moments import millis
 
 if TYPE_CHECKING:
@@ -86,10 +86,11 @@ class EntryRows:
     transition: rows.Row | None
     late: bool  # the endpoint's latest transition turns out to be alerted
     alerts: AlertRows
+    spans: tuple[spans.Change, ...] = ()
 
     @classmethod
-    def of(cls, entry: Entry) -> EntryRows:
-        """Freeze *entry*; TypeError or ValueError when a fact is not a JSON value."""
+    def of(cls, entry: Entry, now: datetime | None = None) -> EntryRows:
+        """Freeze *entry*; TypeError or ValueError when a fact is not a JSON value. *now* is for one that leaves."""
         record, decision = entry.record, entry.decision
         concerned = (record.incident, decision.incident if decision else None)
         return cls(
@@ -99,6 +100,7 @@ class EntryRows:
             transition=rows.transition_row(decision.transition) if decision and decision.transition else None,
             late=decision is not None and decision.late,
             alerts=alert_rows(decision.alerts) if decision else (),
+            spans=spans.changes(entry, now),
         )
 
 
@@ -121,6 +123,8 @@ def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
     db.executemany(_INCIDENT, entry.incidents)
     if entry.history is not None:
         db.execute(_HISTORY, entry.history)
+    if entry.spans:
+        spans.write(db, str(entry.endpoint[0]), entry.spans)
     _write_alerts(db, entry.alerts)
     if entry.late:
         db.execute(_LATE, entry.endpoint[:1])

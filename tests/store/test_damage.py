@@ -52,8 +52,8 @@ async def test_it_is_set_aside_and_the_monitor_begins_anew(tmp_path: Path, caplo
         assert await store.records() == {}
         await store.commit(went_down("shop", "a-1"))
         assert store.loss is not None
-        assert store.loss.startswith(f"cannot use the database {path}: it is damaged (")
-        assert store.loss.endswith(f"); it was set aside as {ASIDE} and an empty one begun")
+        assert store.loss.startswith(f"cannot use the database {path}: it is damaged")
+        assert store.loss.endswith(f"; it was set aside as {ASIDE} and an empty one begun")
         assert store.loss in caplog.text
 
     assert (tmp_path / ASIDE).read_bytes() == bytes_before

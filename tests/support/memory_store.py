@@ -14,13 +14,14 @@ import trio
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Alert, Delivery, Outcome
+from monitor.core.rollup import Series
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from monitor.core.model import Transition
-    from monitor.store import Entry, Record
+    from monitor.store import Entry, Maintenance, Record
 
 
 @attrs.define
@@ -41,6 +42,7 @@ class MemoryStore:
         self.rows: dict[int, Row] = {}
         self.notes: dict[str, str] = {}
         self.broken = False
+        self.marks: list[Maintenance] = []
         self._records: dict[str, Record] = {}
         self._transitions: list[Transition] = []
 
@@ -84,6 +86,20 @@ class MemoryStore:
     async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
         await self._access()
         return [each for each in reversed(self._transitions) if each.endpoint == endpoint][:limit]
+
+    async def uptime(
+        self, *, endpoints: Collection[str] | None = None, windows: Mapping[str, timedelta], now: datetime
+    ) -> dict[str, dict[str, float | None]]:
+        await self._access()
+        return {name: dict.fromkeys(windows) for name in (self._records if endpoints is None else endpoints)}
+
+    async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
+        await self._access()
+        return Series(60.0, ()) if endpoint in self._records else None
+
+    async def mark(self, marks: Collection[Maintenance]) -> None:
+        await self._access()
+        self.marks.extend(marks)
 
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         await self._access()
