@@ -15,7 +15,7 @@ from zlib import crc32
 
 import attrs
 
-from checks.options import address, min_tls, server_name, version_of
+from checks.options import address, min_tls, name_server, server_name, version_of
 from monitor.api import (
     TLS,
     Addressing,
@@ -23,6 +23,7 @@ from monitor.api import (
     Fact,
     Lifetime,
     Metric,
+    NameServer,
     OptionError,
     Probe,
     Verdict,
@@ -77,6 +78,9 @@ class Connecting(Check):
     address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
     ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6")
     dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
+    dns_resolver: str | None = check_option(
+        default=None, doc="whom to ask, udp://, tcp:// or tls://; default: the system", validator=name_server
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.client_key is not None and self.client_cert is None:
@@ -107,7 +111,12 @@ class Connecting(Check):
     @cached_property
     def addressing(self) -> Addressing:
         """How to find addresses."""
-        return Addressing(address=self.address, ip_version=self.ip_version, dns_ttl=self.dns_ttl)
+        return Addressing(
+            address=self.address,
+            ip_version=self.ip_version,
+            dns_ttl=self.dns_ttl,
+            dns_resolver=None if self.dns_resolver is None else NameServer.parse(self.dns_resolver),
+        )
 
     def verdict(self, probe: Probe) -> Verdict:
         """Up, or degraded where a certificate that *probe* saw ends soon: for a check without complaints."""

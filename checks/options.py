@@ -7,7 +7,7 @@ import re
 from datetime import date, time
 from typing import Any
 
-from monitor.api import headers_without, is_host, is_token, shown, url_with
+from monitor.api import NameServer, headers_without, is_host, is_token, shown, url_with
 
 http_url = url_with("http", "https")
 websocket_url = url_with("ws", "wss")
@@ -57,6 +57,11 @@ def version_of(host: str) -> int | None:
         return ipaddress.ip_address(host).version
     except ValueError:
         return None
+
+
+def name_server(text: str) -> None:
+    """A name server to ask."""
+    NameServer.parse(text)
 
 
 def subprotocols(names: tuple[str, ...]) -> None:

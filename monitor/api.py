@@ -13,6 +13,7 @@ from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, seconds_text, shown
 from monitor.net import TLS, Addressing, Answer, Stream
 from monitor.net.identity import hold_identity
+from monitor.net.nameservers import NameServer
 from monitor.plugin import Check, Manner, Message, OptionError, Probe, Sink, check_option
 from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
 
@@ -33,6 +34,7 @@ __all__ = [
     "Manner",
     "Message",
     "Metric",
+    "NameServer",
     "OptionError",
     "Probe",
     "ProbeError",

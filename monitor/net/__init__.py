@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from monitor.net.nameservers import NameServer
+
     Vet = Callable[[str], None]
     """Asked about an IP address before it is connected to; raises ProbeError to refuse it."""
 
@@ -39,6 +41,7 @@ class Addressing:
     address: str | None = None  # an address or a name to resolve in place of the host's
     ip_version: Literal[4, 6] | None = None  # only addresses of this family
     dns_ttl: float = 0.0  # seconds: how old an earlier look-up's answer may be; 0: look up now
+    dns_resolver: NameServer | None = None  # whom to ask in place of the system
 
 
 ANY_ADDRESS = Addressing()

@@ -39,10 +39,12 @@ _PEER = {
 _RESOLVER = {
     socket.EAI_NONAME: "no such host",
     socket.EAI_AGAIN: "the name server did not answer or failed for now",
-    socket.EAI_FAIL: "the name server failed",
+    socket.EAI_FAIL: "the name server refused to answer or failed",
 }
 if hasattr(socket, "EAI_NODATA"):
     _RESOLVER[socket.EAI_NODATA] = "the name has no address"
+if hasattr(socket, "EAI_ADDRFAMILY"):
+    _RESOLVER[socket.EAI_ADDRFAMILY] = "the name has no address of a family that this machine uses"
 
 _CERTIFICATE = {
     9: "certificate is not yet valid",
@@ -85,6 +87,16 @@ def from_lookup(exc: OSError | UnicodeError, host: str) -> ProbeError:
     if isinstance(exc, OSError):
         return own_trouble(exc) or probe_error(Code.DNS, f"look-up failed: {describe(exc)}", "resolve")
     return probe_error(Code.DNS, f"not a valid host name: {host}", "resolve")
+
+
+def from_name_server(exc: OSError, server: str, *, at_once: bool) -> ProbeError:
+    """Translate what a socket to the name server *server* raised; *at_once*: before anything was sent."""
+    if trouble := own_trouble(exc):
+        return trouble
+    if at_once and (message := _OWN_ROUTE.get(exc.errno or 0)):
+        return probe_error(Code.INTERNAL, f"{message} ({server})", "resolve")
+    text = _PEER.get(exc.errno or 0) or describe(exc)
+    return probe_error(Code.DNS, f"the name server cannot be asked: {text} ({server})", "resolve")
 
 
 def from_stream(exc: OSError, phase: str | None) -> ProbeError:

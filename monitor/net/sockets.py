@@ -11,6 +11,7 @@ import errno
 import socket
 import ssl
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.net import TLS, Addressing, Trace, Vet
+    from monitor.net.queries import NameServers
     from monitor.net.resolve import Address
 
 CHUNK = 65536
@@ -236,7 +238,10 @@ class SocketNet:
         context = None if tls is None else await self._contexts.get(tls)
 
         trace.phase("resolve")
-        addresses = await self._resolver.addresses(host, addressing, trace)
+        if addressing.dns_resolver is None:
+            addresses = await self._resolver.addresses(host, addressing, trace)
+        else:
+            addresses = await self._name_servers.addresses(host, addressing.dns_resolver, addressing, trace)
         if vet is not None:
             for each in addresses:
                 vet(each.ip)
@@ -258,6 +263,12 @@ class SocketNet:
             stream.close()
             raise
         return stream
+
+    @cached_property
+    def _name_servers(self) -> NameServers:
+        from monitor.net.queries import NameServers  # noqa: PLC0415 - dnspython is for those who choose a name server
+
+        return NameServers(self._resolver, self._contexts)
 
     async def _refusal(
         self, exc: OSError | ValueError, ip: str, port: int, name: str, tls: TLS, trace: Trace

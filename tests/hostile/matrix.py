@@ -20,6 +20,7 @@ from support.probes import endpoint
 
 from checks.http import Http
 from checks.websocket import WebSocket
+from hostile.rows import NAME_SERVER
 from hostile.servers_dns import Names
 from hostile.table import HEALTHY, ROWS
 from monitor.limits import spare_what_is_loaded
@@ -50,7 +51,10 @@ class Servers:
         secure = {"ca_file": self.ca_file} if row.scheme in ("https", "wss") else {}
         kind = WebSocket if row.scheme in ("ws", "wss") else Http
         url = f"{row.scheme}://{row.host}:{self.ports[row.name]}{row.path}"
-        check = kind(url=url, **secure, **row.options)
+        options = dict(row.options)
+        if by := options.get("dns_resolver"):
+            options["dns_resolver"] = f"{by}://127.0.0.1:{self.ports[NAME_SERVER]}"
+        check = kind(url=url, **secure, **options)
         return endpoint(check, name=name or row.name, expect=row.expect, **settings)
 
 

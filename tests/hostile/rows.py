@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 OK = "ok"
 FOR_EVER = 10**9
+NAME_SERVER = "the name server"  # what is no row, among the ports
 
 
 @attrs.frozen(kw_only=True)

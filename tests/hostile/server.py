@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
+from support.nameserver import NameServer
 
+from hostile.rows import NAME_SERVER
 from hostile.servers_tls import authority
 from hostile.table import HEALTHY, ROWS
 from monitor.limits import raise_descriptor_limit
@@ -44,6 +46,7 @@ async def main(directory: Path) -> None:
     authority().cert_pem.write_to_path(directory / "ca.pem")
     async with trio.open_nursery() as nursery:
         ports = {each.name: await serve(nursery, each.serve) for each in (*ROWS, HEALTHY)}
+        ports[NAME_SERVER] = (await NameServer().start(nursery)).port
         print(json.dumps(ports), flush=True)
         await trio.to_thread.run_sync(sys.stdin.read)
         nursery.cancel_scope.cancel()

@@ -67,7 +67,7 @@ NOT_IN_CORE = IMPURE | {
 }
 
 # What `--help`, `validate` and loading a plugin must not pay for.
-HEAVY = ("trio", "httpx", "cel", "starlette", "anycorn", "jinja2", "rich", "cryptography")
+HEAVY = ("trio", "httpx", "cel", "starlette", "anycorn", "jinja2", "rich", "cryptography", "dns")
 CHEAP = (
     "monitor.api",
     "monitor.address",
