@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from monitor.net import Net
 
 TIMES = frozenset({"latency", "phases"})  # what a monitor that was held up measures wrongly
+WAITED_FOR = frozenset({Code.TIMEOUT, Code.DNS})  # a pong, a name server: given up on before the deadline
 
 
 async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask | None) -> Observation:
@@ -53,7 +54,7 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
             duration = max(duration, float(endpoint.timeout))
         elif verdict.status in (Status.UP, Status.DEGRADED):
             verdict = _expected(endpoint, probe, verdict, duration)
-        if deadline_passed or (verdict.status in (Status.DOWN, Status.DEGRADED) and _timed(endpoint)):
+        if deadline_passed or _timed(endpoint, verdict):
             verdict = _unless_held_up(endpoint, clock.stalled() - stalled, verdict, phase)
         return Observation(
             endpoint=endpoint.name,
@@ -140,8 +141,12 @@ def _too_late(endpoint: Endpoint, probe: Probe, phase: str | None) -> Verdict:
     return Verdict(Status.DOWN, Reason(Code.TIMEOUT, phase, text))
 
 
-def _timed(endpoint: Endpoint) -> bool:
-    """Can an expectation be false because of the time it took?"""
+def _timed(endpoint: Endpoint, verdict: Verdict) -> bool:
+    """Can *verdict* be as bad as it is because of the time it took?"""
+    if verdict.status not in (Status.DOWN, Status.DEGRADED):
+        return False
+    if verdict.reason.code in WAITED_FOR:
+        return True
     return not TIMES.isdisjoint(endpoint.expect.names | endpoint.degraded.names)
 
 

@@ -43,6 +43,12 @@ async def test_a_latency_that_is_the_monitors_own_is_unknown() -> None:
     assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.INTERNAL)
 
 
+@pytest.mark.parametrize("code", [Code.TIMEOUT, Code.DNS])
+async def test_what_was_given_up_on_while_the_loop_stood_still_is_unknown(code: Code) -> None:
+    seen = await look(Slow(blocking=0.3, verdict=Verdict.down("no answer", code=code)), timeout=1.0)
+    assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.INTERNAL)
+
+
 async def test_what_has_nothing_to_do_with_time_stands() -> None:
     seen = await look(Slow(blocking=0.3, verdict=Verdict.down("wrong answer")), timeout=1.0)
     assert (seen.status, seen.reason.message) == (Status.DOWN, "wrong answer")
