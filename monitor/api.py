@@ -10,7 +10,7 @@ from monitor.core.errors import DeliveryError, ProbeError, describe
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
-from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, seconds_text, shown
+from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, seconds_text, shown
 from monitor.net import TLS, Addressing, Answer, Stream
 from monitor.net.identity import hold_identity
 from monitor.net.nameservers import NameServer
@@ -42,6 +42,7 @@ __all__ = [
     "Sink",
     "Status",
     "Stream",
+    "Template",
     "Verdict",
     "certificates_file",
     "check_option",

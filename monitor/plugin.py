@@ -80,7 +80,7 @@ class Check:
 
     One instance serves one endpoint for as long as its config stays the same; it is frozen, and two that compare
     equal are taken for the same. Field types a config can fill: str, int, float, bool, Duration, ByteSize,
-    Expression, Path (relative to the config file), Literal, Any (any TOML value), other attrs classes, and
+    Expression, Template, Path (relative to the config file), Literal, Any (any TOML value), other attrs classes, and
     lists, tuples, dicts with str keys and `| None` of these.
     """
 

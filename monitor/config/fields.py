@@ -21,7 +21,7 @@ from monitor.config.positions import deeper
 from monitor.config.scalars import expression, listen, number, truth, whole
 from monitor.core.errors import PluginError, describe
 from monitor.core.hints import did_you_mean
-from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, shown
+from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, shown
 from monitor.plugin import OptionError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DEEPEST = 32  # levels of an Any
-_SCALARS = (str, int, float, bool, Duration, Lifetime, ByteSize, Expression, Path, Listen)
+_SCALARS = (str, int, float, bool, Duration, Lifetime, ByteSize, Expression, Template, Path, Listen)
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -95,6 +95,7 @@ class Fields:
             (Lifetime, lambda value: Lifetime.parse(self._text_in(value))),
             (ByteSize, lambda value: ByteSize.parse(self._text_in(value))),
             (Expression, expression),
+            (Template, lambda value: Template(texts.template(value))),
             (Path, lambda value: texts.path(texts.read(value))),
             (Listen, lambda value: listen(texts.read(value))),
         ):

@@ -44,6 +44,10 @@ class Texts:
             remember_passwords(text, self._masker)
         return text
 
+    def template(self, value: object) -> str:
+        """The same for a text that is no secret where it comes from a file: what is *in* it may be shown."""
+        return self._content(value) if type(value) is dict and "file" in value else self.read(value)
+
     def _insert(self, match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
@@ -61,6 +65,11 @@ class Texts:
         return value
 
     def _file(self, table: dict[str, object]) -> str:
+        text = self._content(table).removesuffix("\n").removesuffix("\r")
+        self._masker.remember(text)
+        return text
+
+    def _content(self, table: dict[str, object]) -> str:
         if len(table) > 1:
             raise ValueError('expected { file = "…" } with nothing beside it')
         name = self.read(table["file"])
@@ -72,12 +81,9 @@ class Texts:
         if len(content) > _LARGEST_FILE:
             raise ValueError(f"the file {shown(name)} is larger than 1 MiB")
         try:
-            text = content.decode("utf-8")
+            return content.decode("utf-8")
         except UnicodeDecodeError:
             raise ValueError(f"the file {shown(name)} is not valid UTF-8") from None
-        text = text.removesuffix("\n").removesuffix("\r")
-        self._masker.remember(text)
-        return text
 
     def path(self, text: str) -> Path:
         """The file *text* names."""

@@ -4,6 +4,7 @@ network error, 408, 425, 429, 5xx   exponential back-off with jitter, until `giv
 401, 403, 404, 3xx                  every 5 minutes, until `give_up_after`: somebody mends the config
 410                                 dead at once
 any other 4xx                       dead after five tries over about ten minutes
+what can never succeed              dead at once
 """
 
 from __future__ import annotations
@@ -52,9 +53,11 @@ def after_failure(
     """Decide how to go on after try number *attempts* (the first is 1) failed with *error*."""
     status = error.status
     waited = (now - first_try_at).total_seconds()
+    if error.final:
+        return Dead(str(error))
     if status == 410:
         return Dead(f"{error}: the receiver says it is gone for good")
-    if is_refusal(status):
+    if _is_refused(status):
         # The tries may have been of another kind before: a receiver that starts up gets its ten minutes all the same.
         if attempts > len(_REFUSED_WAITS) and waited >= _REFUSED_FOR:
             return Dead(f"{error}: given up after {attempts} tries")
@@ -64,8 +67,13 @@ def after_failure(
     return Retry(now + timedelta(seconds=_wait(error, attempts, rand)))
 
 
-def is_refusal(status: int | None) -> bool:
-    """A 4xx that no amount of waiting is known to mend: the receiver works, and will not have this alert."""
+def is_refusal(error: DeliveryError) -> bool:
+    """Is it this alert that cannot be delivered, and not the sink that fails?"""
+    return error.final or _is_refused(error.status)
+
+
+def _is_refused(status: int | None) -> bool:
+    """A 4xx that no amount of waiting is known to mend."""
     return status is not None and 400 <= status < 500 and status not in _PATIENT | _TRANSIENT
 
 

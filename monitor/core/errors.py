@@ -57,14 +57,19 @@ class DeliveryError(Exception):
 
     *status* is the receiver's HTTP status, where it had one; the outbox decides by it how to go on
     (PRODUCT section 4). Without a status the failure is one of the network and is tried again.
-    *retry_after* is what the receiver asked for, in seconds. The text never holds a URL or a secret.
+    *retry_after* is what the receiver asked for, in seconds. A sink of another protocol than HTTP gives the *status*
+    that means the same: 401 for what a config mends, 422 for a message that is refused. *final*: no try can ever
+    succeed. The text never holds a URL or a secret.
     """
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int | None = None, retry_after: float | None = None, final: bool = False
+    ) -> None:
         """Say what went wrong in one sentence."""
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+        self.final = final
 
 
 class ProbeError(Exception):

@@ -93,6 +93,12 @@ class Expression(str):
     __slots__ = ()
 
 
+class Template(str):
+    """A text for people to write, in the config or in a file; unlike other texts from files it is no secret."""
+
+    __slots__ = ()
+
+
 def seconds_text(seconds: float) -> str:
     """A span for people: `250 ms`, `5 s`, `3 min 10 s`, `2 h 5 min`, `14 days`."""
     if seconds < 0 or math.isnan(seconds):

@@ -66,7 +66,7 @@ def _refused(settings: SinkSettings, exc: Exception, log: logging.Logger) -> Del
         status = exc.status if type(exc.status) is int else None
         asked = exc.retry_after
         retry_after = float(asked) if isinstance(asked, int | float) and math.isfinite(asked) else None
-        return DeliveryError(describe(exc), status=status, retry_after=retry_after)
+        return DeliveryError(describe(exc), status=status, retry_after=retry_after, final=exc.final is True)
     log.error("sink %s crashed", settings.name, exc_info=exc)
     return DeliveryError(f"the sink crashed: {type(exc).__name__}: {describe(exc)}")
 

@@ -102,7 +102,7 @@ class Ledger:
 
     def _take_pace(self, head: Delivery, pace: Pace, error: DeliveryError, text: str) -> None:
         """How the sink is tried from now on: one that reads and refuses works, all else is trouble of its own."""
-        if is_refusal(error.status):
+        if is_refusal(error):
             if pace.answered():
                 self._log.info("sink %s works again", head.sink)
             self._log.warning("sink %s refuses %s %s: %s", head.sink, head.type, head.alert, text)

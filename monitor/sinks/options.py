@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 
-from monitor.api import OptionError, headers_without, url_with
+from monitor.api import OptionError, headers_without, shown, url_with
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 - the marker, not a secret
 
@@ -56,7 +57,13 @@ def _secret(value: object) -> None:
         raise ValueError(f"{expected}, got {len(key)} bytes")
 
 
-def available_format(name: str) -> None:
-    """The one format there is so far."""
-    if name != "standard":
-        raise ValueError("not available yet")
+def secret_line(value: str) -> None:
+    """One line, which is never shown."""
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("expected one line without spaces around it, got something else")
+
+
+def content_type(value: str) -> None:
+    """What a template makes."""
+    if not re.fullmatch(r"[-\w.+]+/[-\w.+]+(?:;[ -~]*)?", value, re.ASCII):
+        raise ValueError(f'expected a type such as "text/plain; charset=utf-8", got {shown(value)}')

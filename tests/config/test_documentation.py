@@ -17,7 +17,10 @@ from monitor.plugins import Registry
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/configuration.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE))
-SNIPPETS = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+SINKS = (ROOT / "docs/sinks.md").read_text("utf-8")
+SNIPPETS = [
+    each for page in (PAGE, SINKS) for each in re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+]
 REGISTRY = Registry()
 TABLES = {
     "`[monitor]`": MonitorTable,

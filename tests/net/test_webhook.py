@@ -23,7 +23,7 @@ from support.memory_store import MemoryStore, Row
 from support.ports import PlainRand
 from support.receiver import Answer, receiver
 
-from monitor.api import DeliveryError, OptionError
+from monitor.api import DeliveryError, OptionError, Template
 from monitor.config import SinkSettings
 from monitor.core.model import Alert
 from monitor.core.quantities import Duration
@@ -382,11 +382,28 @@ def test_a_secret_that_can_be_is_taken(secret):
     Webhook(url="https://example.org/", secret=secret)
 
 
-@pytest.mark.parametrize("name", ["alertmanager", "slack", "discord", "pagerduty", "ntfy", "template"])
-def test_other_formats_are_not_available_yet(name):
+@pytest.mark.parametrize(
+    ("options", "option", "problem"),
+    [
+        ({}, "url", "is missing"),
+        ({"format": "slack"}, "url", "is missing"),
+        ({"format": "pagerduty"}, "routing_key", 'is missing, and format = "pagerduty" needs it'),
+        ({"url": "https://example.org/", "routing_key": "hunter22"}, "routing_key", 'is for format = "pagerduty" only'),
+        ({"format": "pagerduty", "routing_key": "hunter22\n"}, "routing_key", "one line"),
+        ({"format": "ntfy", "url": "https://ntfy.example.org/"}, "url", "got one without a topic"),
+        ({"format": "ntfy", "url": "https://ntfy.example.org/a topic".replace(" ", "%20")}, "url", "without a topic"),
+        ({"format": "template", "url": "https://example.org/"}, "template", "is missing"),
+        ({"url": "https://example.org/", "template": Template("x")}, "template", 'is for format = "template" only'),
+        ({"url": "https://example.org/", "content_type": "text/plain"}, "content_type", "only"),
+        ({"url": "https://example.org/", "content_type": "text"}, "content_type", "expected a type such as"),
+    ],
+)
+def test_each_format_says_what_it_needs(options, option, problem):
     with pytest.raises(OptionError) as caught:
-        Webhook(url="https://example.org/", format=name)
-    assert (caught.value.option, str(caught.value)) == ("format", "not available yet")
+        Webhook(**options)
+    assert caught.value.option == option
+    assert problem in str(caught.value)
+    assert "hunter22" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.parametrize(
