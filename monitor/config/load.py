@@ -141,7 +141,9 @@ class _Loading:
             table = self._fields.table(PluginsTable, self.main.tree.get("plugins", {}))
         checks = self._local(table.checks, installed.checks, Check, EndpointTable, "checks")
         sinks = self._local(table.sinks, installed.sinks, Sink, SinkTable, "sinks")
-        return Registry(local_checks=checks, local_sinks=sinks)
+        return Registry(
+            local_checks={**installed.local_checks, **checks}, local_sinks={**installed.local_sinks, **sinks}
+        )
 
     def _local(
         self, references: Mapping[str, str], installed: Mapping[str, Plugin[P]], base: type[P], table: type, group: str

@@ -1,0 +1,172 @@
+"""What a seed draws: endpoints and sinks, which faults there are and how often; and the config that says so."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+# Every fault, and the bounds of the mean time between two of it.
+FAULTS: dict[str, tuple[float, float]] = {
+    "outage": (HOUR, 12 * HOUR),  # of each host
+    "loss": (2 * HOUR, DAY),  # of each host: a part of its connections is lost for a while
+    "blip": (20 * MINUTE, 4 * HOUR),  # of each host: an outage of seconds
+    "sink_trouble": (HOUR, 12 * HOUR),  # of each sink
+    "descriptors": (2 * HOUR, DAY),
+    "stuck_dns": (2 * HOUR, DAY),
+    "stall": (HOUR, DAY),
+    "suspend": (4 * HOUR, 2 * DAY),
+    "clock_jump": (4 * HOUR, 2 * DAY),
+    "slow_disk": (2 * HOUR, DAY),
+    "full_disk": (4 * HOUR, 2 * DAY),
+    "locked_disk": (2 * HOUR, DAY),
+    "oddities": (HOUR, 12 * HOUR),
+    "reload_same": (HOUR, 12 * HOUR),
+    "reload_changed": (2 * HOUR, DAY),
+    "reload_broken": (4 * HOUR, DAY),
+    "stop": (2 * HOUR, DAY),
+    "crash": (HOUR, DAY),
+}
+_ABSENT = 0.3  # share of faults that a seed does without
+
+
+@attrs.define(eq=False)
+class EndpointPlan:
+    """One `[[endpoint]]`."""
+
+    name: str
+    host: str | None  # None: the check is odd
+    interval: int
+    timeout: int
+    retry_interval: int
+    failure_threshold: int
+    success_threshold: int
+    degraded: bool = False
+    enabled: bool = True
+
+    def toml(self) -> str:
+        lines = [
+            "[[endpoint]]",
+            f"name = {json.dumps(self.name)}",
+            f"watched = {json.dumps(self.name)}",
+            f'interval = "{self.interval}s"',
+            f'timeout = "{self.timeout}s"',
+            f'retry_interval = "{self.retry_interval}s"',
+            f"failure_threshold = {self.failure_threshold}",
+            f"success_threshold = {self.success_threshold}",
+            f"enabled = {json.dumps(self.enabled)}",
+        ]
+        if self.host is None:
+            lines.append('check = "odd"')
+        else:
+            lines += ['check = "watched"', f'url = "http://{self.host}/health"']
+        if self.degraded:
+            lines.append("degraded = [\"latency < duration('500ms')\"]")
+        return "\n".join(lines)
+
+
+@attrs.define(eq=False)
+class SinkPlan:
+    """One `[[sink]]`."""
+
+    name: str
+    give_up_after: str
+    configured: bool = True
+
+    def toml(self) -> str:
+        return "\n".join(
+            [
+                "[[sink]]",
+                f'name = "{self.name}"',
+                'type = "webhook"',
+                f'url = "http://{self.name}/hook"',
+                f'give_up_after = "{self.give_up_after}"',
+            ]
+        )
+
+
+@attrs.define(eq=False)
+class Scenario:
+    """All of it. Reloads change it as they go."""
+
+    seed: int
+    endpoints: list[EndpointPlan]
+    sinks: list[SinkPlan]
+    faults: dict[str, float]  # those there are: mean seconds between two
+    most_probes: int
+
+    def toml(self, data_dir: Path) -> str:
+        """The config."""
+        head = f'[monitor]\nlisten = "127.0.0.1:1"\ndata_dir = "{data_dir}"\nmax_concurrent_probes = {self.most_probes}'
+        parts = [each.toml() for each in self.endpoints]
+        parts += [each.toml() for each in self.sinks if each.configured]
+        return "\n\n".join([head, *parts]) + "\n"
+
+    def change(self, rand: random.Random) -> str:
+        """Change something, as a person would before a reload; says what."""
+        endpoint = rand.choice(self.endpoints)
+        match rand.randrange(6):
+            case 0:
+                endpoint.enabled = not endpoint.enabled
+                return f"{endpoint.name} {'enabled' if endpoint.enabled else 'disabled'}"
+            case 1:
+                endpoint.failure_threshold = rand.randint(1, 4)
+                return f"{endpoint.name} failure_threshold {endpoint.failure_threshold}"
+            case 2:
+                endpoint.success_threshold = rand.randint(1, 3)
+                return f"{endpoint.name} success_threshold {endpoint.success_threshold}"
+            case 3:
+                endpoint.interval = rand.choice((min(600, 2 * endpoint.interval), 60, 300))
+                return f"{endpoint.name} interval {endpoint.interval}"
+            case 4:
+                sink = rand.choice(self.sinks)
+                sink.configured = not sink.configured
+                return f"sink {sink.name} {'back' if sink.configured else 'gone'}"
+            case _:
+                endpoint.degraded = not endpoint.degraded and endpoint.host is not None
+                return f"{endpoint.name} degraded {endpoint.degraded}"
+
+    def settle(self) -> None:
+        """What the quiet phase begins with: everything enabled and configured."""
+        for each in self.endpoints:
+            each.enabled = True
+        for sink in self.sinks:
+            sink.configured = True
+
+
+def draw(seed: int, *, slowly: bool) -> Scenario:
+    """What *seed* draws; *slowly*: with the intervals of a run that lasts long."""
+    rand = random.Random(f"scenario:{seed}")
+    count = rand.randint(2, 3) if slowly else rand.randint(2, 5)
+    intervals = (120, 300, 600) if slowly else (15, 30, 60, 120, 300)
+    endpoints = []
+    for number in range(count):
+        interval = rand.choice(intervals)
+        endpoints.append(
+            EndpointPlan(
+                name=f"e{number}",
+                host=f"host{number}",
+                interval=interval,
+                timeout=rand.choice((2, 5, 10, 20)),
+                retry_interval=rand.choice((2, 5, 15, 600)),
+                failure_threshold=rand.randint(1, 4),
+                success_threshold=rand.randint(1, 3),
+                degraded=rand.random() < 0.5,
+            )
+        )
+    if rand.random() < 0.5:
+        odd = EndpointPlan("odd", None, rand.choice(intervals), 5, 5, rand.randint(1, 3), rand.randint(1, 2))
+        endpoints.append(odd)
+    give_up = ("3d", "3d", "1h")
+    sinks = [SinkPlan(f"sink{number}", rand.choice(give_up)) for number in range(rand.randint(1, 3))]
+    faults = {
+        name: low * (high / low) ** rand.random() for name, (low, high) in FAULTS.items() if rand.random() > _ABSENT
+    }
+    return Scenario(seed, endpoints, sinks, faults, rand.choice((1, 3, 500)))

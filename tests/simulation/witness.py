@@ -1,0 +1,374 @@
+"""What was seen: probes from inside the checks, news from the live feed, rows from the database, receipts at the sinks.
+
+The witness only collects and puts side by side; `invariants` judges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict, deque
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from monitor.core.health import Health
+from monitor.core.model import State
+from monitor.live import Moved, Observed
+from monitor.store import readers, rows
+from simulation.model import Standing
+from simulation.network import Condition, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from monitor.config import Config
+    from monitor.core.model import Endpoint, Observation, Transition
+    from monitor.live import Event
+    from monitor.store import Record
+    from simulation.network import Receipt
+    from simulation.world import World
+
+_SNAPSHOTS = 5000  # observations of an endpoint that a crash may undo
+
+
+@attrs.frozen
+class Seen:
+    """An observation, with what the probe met and what had to follow."""
+
+    endpoint: Endpoint
+    observation: Observation
+    visit: Visit
+    before: State
+    wanted: State
+    moved: tuple[Transition, ...]
+    excused: bool  # a write failed meanwhile
+
+
+@attrs.define
+class Row:
+    """A delivery in the database."""
+
+    id: int
+    alert: str
+    sink: str
+    endpoint: str
+    state: str
+
+
+@attrs.define
+class Fresh:
+    """What is new since the invariants were checked last."""
+
+    seen: list[Seen] = attrs.field(factory=list)
+    visits: list[Visit] = attrs.field(factory=list)
+    starts: list[tuple[Visit, list[tuple[int, float]]]] = attrs.field(factory=list)  # of this probe and two before
+    receipts: list[Receipt] = attrs.field(factory=list)
+    transitions: list[Transition] = attrs.field(factory=list)
+    alerts: list[dict[str, Any]] = attrs.field(factory=list)
+    deliveries: list[Row] = attrs.field(factory=list)
+
+
+class Witness:
+    """See above."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.fresh = Fresh()
+        self.standing: defaultdict[str, Standing] = defaultdict(Standing)
+        self.in_flight: defaultdict[str, int] = defaultdict(int)
+        self.receipts: defaultdict[tuple[str, str], list[Receipt]] = defaultdict(list)  # by sink and alert
+        self.heard: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # first receipts, by sink and endpoint
+        self.in_doubt: set[tuple[str, str]] = set()  # taken, and not yet settled when a life ended
+        self.alerts: dict[str, dict[str, Any]] = {}  # documents, by id
+        self.bodies: dict[str, bytes] = {}
+        self.rows: dict[int, Row] = {}
+        self.numbers: dict[tuple[str, str], int] = {}  # of the delivery, by sink and alert
+        self.pending: set[int] = set()
+        self.incidents: dict[str, tuple[datetime, datetime | None]] = {}  # as they must be, by id
+        self.transitions: dict[str, list[Transition]] = defaultdict(list)  # by incident
+        self.problems: list[tuple[str, str]] = []  # seen where it happened: what kind, and a sentence
+        self.sequences: dict[str, int] = {}  # of each endpoint's latest alert
+        self.starts: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)  # of the last probes: life, when
+        self.over = False
+        self._snapshots: defaultdict[str, deque[tuple[Any, Standing]]] = defaultdict(lambda: deque(maxlen=_SNAPSHOTS))
+        self._under_way: set[Visit] = set()
+        self._buried: set[tuple[str, str | None]] = set()  # sink and incident of dead letters
+        self._ended: dict[str, Visit] = {}  # probes over whose observation is still to come
+        self._moved: defaultdict[str, list[Transition]] = defaultdict(list)
+        self._forgotten: dict[str, int] = {}  # no longer watched: failures of the disk at that time
+        self._failures: dict[str, int] = {}
+        self._told: set[int] = set()  # transitions that the feed has told
+        self._channel: trio.MemoryReceiveChannel[Event] | None = None
+        self._last = {"transitions": 0, "deliveries": 0}
+
+    # Probes.
+
+    def begins(self, name: str) -> Visit:
+        """A probe of *name* begins."""
+        self.drain()
+        if (failures := self._forgotten.pop(name, None)) is not None:
+            self._begins_anew(name, sure=failures == self.world.disk.failures)
+        endpoint = self.configured[name]
+        visit = Visit(name, endpoint, trio.current_time(), float(endpoint.timeout), self.world.clock.stalled())
+        self.starts[name] = [*self.starts[name][-2:], (self.world.life, visit.began)]
+        self.fresh.starts.append((visit, self.starts[name]))
+        self._under_way.add(visit)
+        self.in_flight[name] += 1
+        if self.in_flight[name] > 1:
+            self._report("in flight", f"{name}: {self.in_flight[name]} probes in flight")
+        return visit
+
+    def stalls(self, seconds: float) -> None:
+        """The loop is about to stand still."""
+        for visit in self._under_way:
+            visit.jumped += seconds
+
+    def _begins_anew(self, name: str, *, sure: bool) -> None:
+        """*name* is watched again; *sure*: nothing kept the daemon from writing down that it was not."""
+        fresh = self.world.daemon.records()[name].health == Health()
+        if fresh:
+            self.standing[name] = Standing()
+        elif sure:
+            self._report("state", f"{name}: came back to the config with the state it had when it left")
+
+    def ends(self, visit: Visit) -> None:
+        """It is over; its observation comes next, unless the daemon stops."""
+        visit.ended = trio.current_time()
+        visit.stalled = self.world.clock.stalled() - visit.stalled
+        self._under_way.discard(visit)
+        self.in_flight[visit.endpoint] -= 1
+        self._ended[visit.endpoint] = visit
+        self._failures[visit.endpoint] = self.world.disk.failures
+        self.fresh.visits.append(visit)
+
+    @property
+    def configured(self) -> dict[str, Endpoint]:
+        """The endpoints of the config in force."""
+        config: Config = self.world.daemon.config
+        return {each.name: each for each in config.endpoints}
+
+    # News.
+
+    def life_begins(self, channel: trio.MemoryReceiveChannel[Event], config: Config) -> None:
+        """Listen to a new daemon."""
+        self._channel = channel
+        enabled = {each.name for each in config.enabled}
+        for name in self.standing.keys() - enabled:
+            self.forgets(name)
+
+    def reloads(self, before: Config, after: Config) -> None:
+        """The config *after* takes the place of *before*."""
+        self.drain()
+        for name in sorted({each.name for each in before.enabled} - {each.name for each in after.enabled}):
+            self.forgets(name)
+
+    def forgets(self, name: str) -> None:
+        """*name* is watched no longer."""
+        self._forgotten[name] = self.world.disk.failures
+
+    def drain(self) -> None:
+        """Take in what the feed has told."""
+        while self._channel is not None:
+            try:
+                event = self._channel.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+                return
+            match event:
+                case Moved(transition):
+                    self._moved[transition.endpoint].append(transition)
+                    self._told.add(transition.id)
+                    self.world.ledger.note("moved", f"{transition.endpoint} {transition.before} -> {transition.after}")
+                case Observed(endpoint, record):
+                    assert record.last is not None
+                    self._take(endpoint, record.last)
+
+    def _take(self, endpoint: Endpoint, observation: Observation) -> None:
+        name = endpoint.name
+        visit = self._ended.pop(name)
+        moved = tuple(self._moved.pop(name, ()))
+        excused = self._failures.get(name) != self.world.disk.failures
+        self.world.ledger.note("probe", f"{name} {observation.status} {observation.reason.message}")
+        before = self.standing[name]
+        standing = before.after(observation, endpoint)
+        wanted, since = standing.wanted(endpoint)
+        self.fresh.seen.append(Seen(endpoint, observation, visit, before.state, wanted, moved, excused))
+        for transition in moved:
+            standing = self._moved_to(standing, transition, since)
+        self.standing[name] = standing
+        self._snapshots[name].append(((observation.started_at, observation.status), standing))
+
+    def _moved_to(self, standing: Standing, transition: Transition, since: datetime | None) -> Standing:
+        """Follow a change, and note the times that its incident must have."""
+        if transition.after is None:
+            return Standing()
+        began = standing.incident_since
+        if transition.after is State.DOWN:
+            began = since
+        elif began is not None and since is not None and transition.after is not State.DOWN:
+            assert transition.incident is not None
+            self.incidents[transition.incident] = (began, max(since, began))
+            began = None
+        if began is not None and transition.incident is not None:
+            self.incidents[transition.incident] = (began, None)
+        return attrs.evolve(standing, state=transition.after, incident_since=began)
+
+    # Receipts.
+
+    def received(self, receipt: Receipt) -> None:
+        """A message has arrived."""
+        before = self.receipts[receipt.sink, receipt.alert]
+        kind = receipt.document["type"].removeprefix("alert.")
+        data = receipt.document["data"]
+        name = (data["endpoint"] or {}).get("name", "")
+        again = f", number {len(before) + 1}" if before else ""
+        self.world.ledger.note("received", f"{receipt.sink}: {kind} {name} {receipt.alert}{again}")
+        if before and before[-1].settled and (receipt.sink, receipt.alert) not in self.in_doubt:
+            self._report(
+                "duplicate", f"{receipt.alert} came to {receipt.sink} again after its 2xx, with no crash in between"
+            )
+        self.in_doubt.discard((receipt.sink, receipt.alert))
+        if not before:
+            self.heard[receipt.sink, name].append(receipt.alert)
+        before.append(receipt)
+        self.fresh.receipts.append(receipt)
+
+    # The database.
+
+    def read(self) -> None:
+        """Read what is new in the database."""
+        with self.world.disk.reading() as db:
+            if db is None:
+                return
+            latest = self._last["transitions"]
+            for transition in readers.transitions(db, endpoints=None, after=latest, limit=1_000_000):
+                self._last["transitions"] = transition.id
+                self.fresh.transitions.append(transition)
+                if transition.incident is not None:
+                    self.transitions[transition.incident].append(transition)
+            self._read_deliveries(db)
+
+    def _read_deliveries(self, db: Any) -> None:
+        for values in db.execute(
+            "SELECT id, alert, sink, endpoint, state FROM deliveries WHERE id > ? ORDER BY id",
+            (self._last["deliveries"],),
+        ):
+            row = Row(*values)
+            self._last["deliveries"] = row.id
+            self.rows[row.id] = row
+            self.numbers[row.sink, row.alert] = row.id
+            self.pending.add(row.id)
+            if row.alert not in self.alerts:
+                (body,) = db.execute("SELECT body FROM alerts WHERE id = ?", (row.alert,)).fetchone()
+                self.bodies[row.alert] = body
+                self.alerts[row.alert] = json.loads(body)
+                self.fresh.alerts.append(self.alerts[row.alert])
+            self.fresh.deliveries.append(row)
+        for ident in sorted(self.pending):
+            found = db.execute("SELECT state FROM deliveries WHERE id = ?", (ident,)).fetchone()
+            self.rows[ident].state = found[0] if found else "gone"
+            if self.rows[ident].state != "pending":
+                self.pending.discard(ident)
+            if self.rows[ident].state == "dead":
+                incident = self.alerts[self.rows[ident].alert]["data"]["incident"] or {}
+                self._buried.add((self.rows[ident].sink, incident.get("id")))
+
+    def life_ended(self) -> None:
+        """The process is gone, its files still open: what was not committed never happened."""
+        self.drain()
+        self._channel = None
+        self.in_flight.clear()
+        self._under_way.clear()
+        self.read()
+        for transition in self.fresh.transitions:  # committed in the last moment, and nobody was told
+            if transition.id not in self._told and transition.after is not None:
+                self._moved[transition.endpoint].append(transition)
+        with self.world.disk.reading() as db:
+            records = {} if db is None else readers.records(db)
+        for name in sorted(self.standing.keys() | records.keys()):
+            record = records.get(name)
+            if record is None or not record.watched or record.last is None:
+                self.standing[name] = Standing()
+                self._forgotten.pop(name, None)
+            else:
+                self._forgotten.pop(name, None)
+                self._restore(name, record)
+        self._ended.clear()
+        self._moved.clear()
+        self.in_doubt = {
+            (row.sink, row.alert)
+            for row in (self.rows[ident] for ident in sorted(self.pending))
+            if any(receipt.settled for receipt in self.receipts.get((row.sink, row.alert), ()))
+        }
+
+    def _restore(self, name: str, record: Record) -> None:
+        """Go back to the observation that was committed last."""
+        assert record.last is not None
+        key = (record.last.started_at, record.last.status)
+        snapshots = self._snapshots[name]
+        if any(each == key for each, _ in snapshots):
+            while snapshots[-1][0] != key:
+                snapshots.pop()
+            self.standing[name] = snapshots[-1][1]
+        elif name in self._ended:
+            self._take(self._ended[name].configured, record.last)
+        else:
+            self._report("state", f"{name}: the database holds an observation that was never made: {record.last}")
+
+    # For the invariants.
+
+    def _report(self, kind: str, text: str) -> None:
+        self.problems.append((kind, text))
+
+    def take_problems(self, kind: str) -> list[str]:
+        """The problems of *kind* that were seen where they happened."""
+        found = [text for each, text in self.problems if each == kind]
+        self.problems = [each for each in self.problems if each[0] != kind]
+        return found
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """As the daemon has them."""
+        return self.world.daemon.records()
+
+    def truth(self, endpoint: Endpoint) -> State:
+        """What *endpoint* really is, by the condition of its host."""
+        plan = next(each for each in self.world.scenario.endpoints if each.name == endpoint.name)
+        match Condition.OK if plan.host is None else self.world.hosts[plan.host].condition:
+            case Condition.OK:
+                return State.UP
+            case Condition.SLOW:
+                return State.DEGRADED if endpoint.degraded.sources else State.UP
+            case _:
+                return State.DOWN
+
+    def number_of(self, sink: str, alert: str) -> int:
+        """The place of the delivery of *alert* to *sink* in the outbox; 0: it has none."""
+        return self.numbers.get((sink, alert), 0)
+
+    def was_buried(self, sink: str, incident: str | None) -> bool:
+        """Is an alert of *incident* a dead letter at *sink*?"""
+        return (sink, incident) in self._buried
+
+    def open_incident(self, name: str) -> str | None:
+        """The id of the incident that is open at *name*."""
+        record = self.records.get(name)
+        return None if record is None or record.incident is None else record.incident.id
+
+    def alerts_without_delivery(self) -> int:
+        """How many alerts are owed to nobody."""
+        with self.world.disk.reading() as db:
+            query = "SELECT count(*) FROM alerts WHERE id NOT IN (SELECT alert FROM deliveries)"
+            return 0 if db is None else int(db.execute(query).fetchone()[0])
+
+    def read_incidents(self) -> dict[str, tuple[datetime, datetime | None]]:
+        """Begin and end of the incidents that changed lately."""
+        concerned = {each.incident for each in self.fresh.transitions if each.incident is not None}
+        found = {}
+        with self.world.disk.reading() as db:
+            for ident in sorted(concerned) if db is not None else ():
+                query = "SELECT started_at, resolved_at FROM incidents WHERE id = ?"
+                began, ended = db.execute(query, (ident,)).fetchone()
+                found[ident] = rows.moment(began), None if ended is None else rows.moment(ended)
+        return found

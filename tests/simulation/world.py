@@ -1,0 +1,370 @@
+"""One run: lives of the daemon, one after the other, while the faults do what they do; then peace, and the verdict."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import random
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+import trio
+import trio.testing
+
+from monitor.config.load import load
+from monitor.core.errors import MonitorError
+from monitor.daemon import Daemon
+from simulation import chaos, invariants
+from simulation.checks import ODDITIES, REGISTRY
+from simulation.disk import Crashed, Disk
+from simulation.ledger import Ledger
+from simulation.network import OUTAGES, Condition, Host, Network, Receiver
+from simulation.scenario import MINUTE, Scenario, draw
+from simulation.time import SeededRand, SimulatedClock, deterministic
+from simulation.witness import Fresh, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from monitor.config import Config, Listen
+    from monitor.web import Face
+
+STEP = 10 * MINUTE  # from one look at the invariants to the next
+QUIET = 30 * MINUTE  # that everything has to settle in, once it has healed; and what six probes take
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What came of a run."""
+
+    seed: int
+    days: float
+    digest: str
+    counts: dict[str, int]
+    violations: tuple[str, ...]
+    story: str
+    config: str
+    command: str
+
+
+class NoFront:
+    """The daemon's face, which nobody looks at."""
+
+    url = "http://simulated"
+
+    async def serve(self, face: Face, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        await trio.sleep_forever()
+
+
+@contextlib.contextmanager
+def no_front(_: Listen) -> Iterator[NoFront]:
+    yield NoFront()
+
+
+class ViolationError(Exception):
+    """An invariant does not hold."""
+
+
+class World:
+    """Everything around the daemon."""
+
+    def __init__(self, seed: int, days: float, directory: Path, *, slowly: bool = False) -> None:
+        self.scenario: Scenario = draw(seed, slowly=slowly)
+        self.days = days
+        self.virtual = trio.testing.MockClock(autojump_threshold=0)
+        self.clock = SimulatedClock(self.virtual)
+        self.ledger = Ledger(self.virtual.current_time)
+        self.witness = Witness(self)
+        self.no_descriptors = False
+        self.no_workers: trio.Event | None = None
+        self.odd: random.Random | None = None
+        self.life = 0
+        self.reloaded_at = -1e9
+        self.daemon: Daemon
+        self.violations: list[str] = []
+        self.targets = [
+            Host(each.host, random.Random(f"{seed}:{each.host}")) for each in self.scenario.endpoints if each.host
+        ]
+        self.receivers = [
+            Receiver(each.name, random.Random(f"{seed}:{each.name}"), world=self) for each in self.scenario.sinks
+        ]
+        self.hosts: dict[str, Host] = {each.name: each for each in (*self.targets, *self.receivers)}
+        self._directory = directory
+        self._alive = False
+        self._away = 0.0
+        self._recovery: int | None = None
+        self._rereads: deque[bool] = deque()
+        self._hangups: trio.MemorySendChannel[int] | None = None
+        self._scope = trio.CancelScope()
+        self._disk_state = {"pause": 0.0, "full": False, "locked": False}
+        self.disk = self._new_disk()
+
+    # The run.
+
+    def run(self) -> Result:
+        """Run it."""
+        handler = _Log(self.ledger, self._directory)
+        root = logging.getLogger("monitor")
+        before = root.level, root.propagate
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        root.propagate = False
+        gc.disable()  # and collect at known moments: what a collection finalizes shall be the same in every run
+        try:
+            with deterministic(self.scenario.seed):
+                trio.run(self._run, clock=self.virtual)
+        except* ViolationError:
+            pass
+        finally:
+            gc.enable()
+            root.removeHandler(handler)
+            root.level, root.propagate = before
+            self.disk.bury()
+        return Result(
+            seed=self.scenario.seed,
+            days=self.days,
+            digest=self.ledger.digest,
+            counts=dict(self.ledger.counts),
+            violations=tuple(self.violations),
+            story=self.ledger.story(),
+            config=self.scenario.toml(Path("data")),
+            command=f"make simulate SEEDS={self.scenario.seed} DAYS={self.days:g}",
+        )
+
+    async def _run(self) -> None:
+        self._write_config()
+        async with trio.open_nursery() as everything:
+            everything.start_soon(self._lives)
+            everything.start_soon(self._steps)
+            async with trio.open_nursery() as faults:
+                chaos.unleash(self, faults)
+                await trio.sleep(self.days * 86400)
+                faults.cancel_scope.cancel()
+            await self._quiet()
+            everything.cancel_scope.cancel()
+
+    async def _quiet(self) -> None:
+        """Everything heals, and what still fails does so for good: the daemon finds its way back to the truth."""
+        self.ledger.note("quiet", "everything heals")
+        rand = random.Random(f"{self.scenario.seed}:quiet")
+        self.scenario.settle()
+        for host in self.targets:
+            host.loss = 0.0
+            host.condition = rand.choice((*OUTAGES, Condition.SLOW)) if rand.random() < 0.3 else Condition.OK
+        for receiver in self.receivers:
+            receiver.condition = Condition.OK
+        self._recovery, self.disk.crash_in = None, None
+        while not self.steady:
+            await trio.sleep(1.0)
+        self.reload("what all shall be in the end")
+        await trio.sleep(QUIET + 6 * max(each.interval for each in self.scenario.endpoints))
+        self.look(final=True)
+        self.stop(away=1e9)
+        while self._alive:
+            await trio.sleep(1.0)
+        self.look()
+
+    async def _steps(self) -> None:
+        while True:
+            await trio.sleep(STEP)
+            gc.collect(1)
+            self.look()
+
+    def look(self, *, final: bool = False) -> None:
+        """Hold the invariants against what was seen."""
+        witness = self.witness
+        witness.drain()
+        witness.read()
+        witness.over = final
+        self.violations += invariants.check(witness)
+        witness.fresh = Fresh()
+        if self.violations:
+            raise ViolationError
+
+    # Lives.
+
+    async def _lives(self) -> None:
+        while True:
+            self._away = 1.0
+            await self._live()
+            await trio.sleep(self._away)
+
+    async def _live(self) -> None:
+        self.life += 1
+        disk = self.disk = self._new_disk()
+        if self._recovery is not None:
+            disk.crash_in, self._recovery = self._recovery, None
+        network = self.network = Network(self)
+        seed = self.scenario.seed
+        self._write_config()
+        self.daemon = Daemon(
+            self._read(),
+            reload=self._reread,
+            net=network,
+            clock=self.clock,
+            rand=SeededRand(f"{seed}:{self.life}"),
+            run_sync=disk,
+            front=no_front,
+            hangups=self._listen,
+        )
+        how = "stopped"
+        try:
+            with trio.CancelScope() as self._scope, self.daemon.feed.listen() as news:
+                self.witness.life_begins(news, self.daemon.config)
+                self.ledger.note("life", f"number {self.life} begins")
+                await self.daemon.serve(task_status=_Started(self))
+            if self._scope.cancelled_caught:
+                how = "killed"
+        except* Crashed:
+            how = "killed"
+        except* MonitorError as refused:
+            how = f"refused to start: {refused.exceptions[0]}"
+        finally:
+            self._alive = False
+        self.ledger.note("life", f"number {self.life} ends: {how}")
+        self._bury()
+
+    def _bury(self) -> None:
+        disk, network = self.disk, self.network
+        self.witness.life_ended()
+        disk.bury()
+        if network.open:
+            self.witness.problems.append(("baseline", f"{network.open} connections are left open"))
+        left = sum(len(each.child_tasks) for each in trio.lowlevel.current_task().child_nurseries)
+        if left:
+            self.witness.problems.append(("baseline", f"{left} tasks are left"))
+
+    @property
+    def steady(self) -> bool:
+        """Has the daemon been up, with one config, for a while?"""
+        return self._alive and trio.current_time() - self.reloaded_at > MINUTE
+
+    def began(self) -> None:
+        """The daemon says that it is ready."""
+        self._alive = True
+        self.reloaded_at = trio.current_time()
+
+    def _new_disk(self) -> Disk:
+        return Disk(self._directory / "data" / "monitor.db", **self._disk_state)
+
+    # What faults do.
+
+    @property
+    def disk_pause(self) -> float:
+        return self.disk.pause
+
+    @disk_pause.setter
+    def disk_pause(self, pause: float) -> None:
+        self._disk_state["pause"] = self.disk.pause = pause
+
+    @property
+    def disk_full(self) -> bool:
+        return self._disk_state["full"]
+
+    @disk_full.setter
+    def disk_full(self, full: bool) -> None:
+        self._disk_state["full"] = full
+        self.disk.set_full(full)
+
+    @property
+    def disk_locked(self) -> bool:
+        return self._disk_state["locked"]
+
+    @disk_locked.setter
+    def disk_locked(self, locked: bool) -> None:
+        self._disk_state["locked"] = locked
+        self.disk.set_locked(locked)
+
+    def stall(self, seconds: float) -> None:
+        self.ledger.note("fault", f"the loop stands still for {seconds:.2f} s")
+        self.witness.stalls(seconds)
+        self.clock.stall(seconds)
+
+    def oddity(self) -> str | None:
+        """How the odd check misbehaves this time."""
+        return None if self.odd is None else self.odd.choice(ODDITIES)
+
+    def stop(self, *, away: float) -> None:
+        """SIGTERM; started again after *away* seconds."""
+        if self._alive:
+            self.ledger.note("signal", "SIGTERM")
+            self._away = away
+            self.daemon.stop()
+
+    def crash(self, *, in_calls: int | None, after: bool, away: float, again_in: int | None) -> None:
+        """SIGKILL: now, or at a call of the store to come; *again_in*: once more during recovery."""
+        if not self._alive:
+            return
+        self._away, self._recovery = away, again_in
+        if in_calls is None:
+            self.ledger.note("signal", "SIGKILL")
+            self.disk.dead = self.network.dead = True
+            self._scope.cancel()
+        else:
+            self.ledger.note("signal", f"SIGKILL at call {in_calls} of the store, {'after' if after else 'before'} it")
+            self.disk.crash_in, self.disk.crash_after = in_calls, after
+
+    def reload(self, text: str, *, broken: bool = False) -> None:
+        """SIGHUP, with the config as the scenario has it now, or with a broken one."""
+        if self._alive and self._hangups is not None:
+            self.ledger.note("signal", f"SIGHUP: {text}")
+            self._rereads.append(broken)
+            self._hangups.send_nowait(1)
+
+    # The config.
+
+    @contextlib.contextmanager
+    def _listen(self) -> Iterator[AsyncIterator[int]]:
+        self._rereads.clear()
+        self._hangups, hangups = trio.open_memory_channel[int](1000)
+        try:
+            with self._hangups, hangups:
+                yield hangups
+        finally:
+            self._hangups = None
+
+    def _reread(self) -> Config:
+        broken = self._rereads.popleft()
+        self._write_config(broken=broken)
+        config = self._read()
+        self.reloaded_at = trio.current_time()
+        self.witness.reloads(self.daemon.config, config)
+        return config
+
+    def _read(self) -> Config:
+        return load(self._directory / "config.toml", environ={}, registry=REGISTRY)
+
+    def _write_config(self, *, broken: bool = False) -> None:
+        text = self.scenario.toml(self._directory / "data")
+        (self._directory / "config.toml").write_text(text + ("[[endpoint]]\nnam = 1\n" if broken else ""))
+
+
+class _Started:
+    """Hears that the daemon is ready."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def started(self, _: str) -> None:
+        self._world.began()
+
+
+class _Log(logging.Handler):
+    """What the daemon logs is part of the story, and of the digest."""
+
+    def __init__(self, ledger: Ledger, directory: Path) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._directory = f"{directory}/"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._ledger.note("log", f"{record.levelname.lower()} {record.getMessage()}".replace(self._directory, ""))
+
+
+def simulate(seed: int, days: float, directory: Path, *, slowly: bool = False) -> Result:
+    """Run *seed* for *days* in *directory*, which must be empty."""
+    return World(seed, days, directory, slowly=slowly).run()
