@@ -138,7 +138,9 @@ class Probe:
         self.facts: dict[str, Any] = {}
         self.phases: dict[str, float] = {}
         self.current_phase: str | None = None
-        self.own_trouble: str | None = None
+        self.held_up = 0.0  # seconds lost to the monitor's own trouble, that under way not counted
+        self._own_trouble: str | None = None
+        self._own_trouble_since = 0.0
         self.certificate_expires: datetime | None = None
         self._began: float | None = None
         self._phase_since = 0.0
@@ -158,6 +160,18 @@ class Probe:
         self.current_phase, self._phase_since = name, now
         if self._began is None:
             self._began = now
+
+    @property
+    def own_trouble(self) -> str | None:
+        """What of the monitor's own keeps this probe waiting now; for the engine."""
+        return self._own_trouble
+
+    @own_trouble.setter
+    def own_trouble(self, why: str | None) -> None:
+        now = self._clock.monotonic()
+        if self._own_trouble is not None:
+            self.held_up += now - self._own_trouble_since
+        self._own_trouble, self._own_trouble_since = why, now
 
     def now(self) -> datetime:
         """The wall clock, aware UTC."""

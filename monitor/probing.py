@@ -55,7 +55,8 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
         elif verdict.status in (Status.UP, Status.DEGRADED):
             verdict = _expected(endpoint, probe, verdict, duration)
         if deadline_passed or _timed(endpoint, verdict):
-            verdict = _unless_held_up(endpoint, clock.stalled() - stalled, verdict, phase)
+            held_up = clock.stalled() - stalled + probe.held_up
+            verdict = _unless_held_up(endpoint, held_up, verdict, phase)
         return Observation(
             endpoint=endpoint.name,
             status=verdict.status,
@@ -150,11 +151,11 @@ def _timed(endpoint: Endpoint, verdict: Verdict) -> bool:
     return not TIMES.isdisjoint(endpoint.expect.names | endpoint.degraded.names)
 
 
-def _unless_held_up(endpoint: Endpoint, stalled: float, verdict: Verdict, phase: str | None) -> Verdict:
+def _unless_held_up(endpoint: Endpoint, held_up: float, verdict: Verdict, phase: str | None) -> Verdict:
     """*verdict*, unless the monitor itself lost more than a tenth of the time there was: then it cannot tell."""
-    if stalled <= endpoint.timeout / 10:
+    if held_up <= endpoint.timeout / 10:
         return verdict
-    text = f"the monitor was held up for {seconds_text(stalled)} during the probe"
+    text = f"the monitor was held up for {seconds_text(held_up)} during the probe"
     return Verdict.unknown(text, phase=phase)
 
 
