@@ -114,12 +114,13 @@ def firing_then_resolved(witness: Witness) -> Iterator[str]:
         words = [
             witness.alerts[alert]["type"]
             for alert in heard
-            if (witness.alerts[alert]["data"]["incident"] or {}).get("id") == incident
+            if witness.alerts[alert]["type"] != "alert.flapping"
+            and (witness.alerts[alert]["data"]["incident"] or {}).get("id") == incident
         ]
         resolved = words.count("alert.resolved")
         if resolved > 1 or (resolved and words[-1] != "alert.resolved"):
             yield f"incident {incident} at {receipt.sink}: {' '.join(words)}"
-        if words[0] != "alert.firing" and not witness.was_buried(receipt.sink, incident):
+        if words and words[0] != "alert.firing" and not witness.was_buried(receipt.sink, incident):
             yield f"incident {incident} at {receipt.sink} begins with {words[0]}"
 
 

@@ -201,7 +201,8 @@ class Witness:
 
     def _moved_to(self, standing: Standing, transition: Transition, since: datetime | None) -> Standing:
         """Follow a change, and note the times that its incident must have."""
-        if transition.after is None:
+        if transition.after is None:  # it left; its incident ends with that, not with a good probe
+            self.incidents.pop(transition.incident or "", None)
             return Standing()
         began = standing.incident_since
         if transition.after is State.DOWN:
