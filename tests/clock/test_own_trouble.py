@@ -7,13 +7,17 @@ from typing import Any
 import attrs
 import pytest
 import trio
-import trio.testing
 from support.ports import TrioClock
 from support.probes import endpoint
 
 from monitor.api import Check, Probe, Verdict
 from monitor.core.model import Status
 from monitor.probing import probe_once
+
+
+class Connection:
+    def close(self) -> None:
+        pass
 
 
 class Busy:
@@ -30,7 +34,7 @@ class Busy:
         trace.own_trouble = None
         trace.phase("connect")
         await trio.sleep(self._answer)
-        return OPEN
+        return Connection()
 
 
 @attrs.frozen(kw_only=True)
