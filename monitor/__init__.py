@@ -13,6 +13,7 @@ web         the page, the API, the live feed
 supervisor  one checker task per endpoint
 recorder    observation to state, incident, alerts, store
 outbox      due deliveries to sinks
+imports     configs of other monitors as ours
 daemon      the nursery tree: `monitor run`
 oneshot     `monitor check`
 cli         click commands and renderers

@@ -14,11 +14,10 @@ COMMANDS = {
     "status": "Show what a running daemon sees now.",
     "validate": "Read the config; report every mistake at once.",
     "checks": "List the installed checks, or the options of one.",
+    "import": "Print the config of Gatus or Uptime Kuma as one of ours.",
     "demo": "Take a tour on loopback: no config, no internet.",
 }
-LATER = frozenset(
-    {"ack", "backtest", "import", "outbox", "schema", "silence", "test-alert"}
-)  # documented, not built yet
+LATER = frozenset({"ack", "backtest", "outbox", "schema", "silence", "test-alert"})  # documented, not built yet
 
 
 class _Commands(click.Group):
@@ -30,7 +29,7 @@ class _Commands(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"monitor.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(_module(cmd_name)).command
         return command
 
     def resolve_command(
@@ -46,6 +45,11 @@ class _Commands(click.Group):
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _module(name: str) -> str:
+    """Where the command *name* is; `import` would be no name for a module."""
+    return f"monitor.cli.{'import_' if name == 'import' else name.replace('-', '_')}"
 
 
 def _hint(name: str) -> str:

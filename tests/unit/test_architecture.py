@@ -43,7 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "address",
         }
     ),
-    frozenset({"daemon", "oneshot"}),
+    frozenset({"daemon", "oneshot", "imports"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

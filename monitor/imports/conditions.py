@@ -1,0 +1,102 @@
+"""Gatus' conditions as CEL expressions: `[BODY].status == UP` becomes `json.status == 'UP'`."""
+
+from __future__ import annotations
+
+import re
+
+_COMPARISON = re.compile(r"\s*(?P<left>.+?)\s*(?P<operator>==|!=|<=|>=|<|>)\s*(?P<right>.*?)\s*")
+_FUNCTION = re.compile(r"(?P<name>len|has|any|pat)\((?P<inside>.*)\)")
+_BODY = re.compile(r"\[BODY\](?P<path>(?:\.[A-Za-z_]\w*|\[\d+\])*)")
+_SPAN = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_SIMPLE = {
+    "[STATUS]": "status",
+    "[IP]": "ip",
+    "[RESPONSE_TIME]": "latency",
+    "[CERTIFICATE_EXPIRATION]": "cert_expires_in",
+}
+_NEGATIVE = {"==": "", "!=": "!"}
+
+
+class UnknownConditionError(ValueError):
+    """A condition without a counterpart."""
+
+
+def as_cel(condition: str) -> str | None:
+    """The expression that *condition* means; None where it is always so here. Raises UnknownConditionError."""
+    found = _COMPARISON.fullmatch(condition)
+    if found is None:
+        raise UnknownConditionError(condition)
+    left, operator, right = found["left"], found["operator"], found["right"]
+    if (left, operator, right.lower()) == ("[CONNECTED]", "==", "true"):
+        return None  # whatever cannot connect is down
+    function = _FUNCTION.fullmatch(left)
+    if function is not None and function["name"] == "has":
+        return _has(function["inside"], operator, right)
+    subject = _subject(left) if function is None else _length(function)
+    return _compared(left, subject, operator, right)
+
+
+def _subject(placeholder: str) -> str:
+    if placeholder in _SIMPLE:
+        return _SIMPLE[placeholder]
+    body = _BODY.fullmatch(placeholder)
+    if body is None:
+        raise UnknownConditionError(placeholder)
+    return f"json{body['path']}" if body["path"] else "body"
+
+
+def _length(function: re.Match[str]) -> str:
+    if function["name"] != "len":
+        raise UnknownConditionError(function[0])
+    return f"size({_subject(function['inside'])})"
+
+
+def _has(inside: str, operator: str, right: str) -> str:
+    body = _BODY.fullmatch(inside)
+    # CEL's `has` asks for a field; that of an item in a list has no counterpart.
+    if body is None or not body["path"] or body["path"].endswith("]") or operator not in _NEGATIVE:
+        raise UnknownConditionError(inside)
+    negated = (right.lower() == "true") is (operator == "!=")
+    return f"{'!' if negated else ''}has(json{body['path']})"
+
+
+def _compared(left: str, subject: str, operator: str, right: str) -> str:
+    function = _FUNCTION.fullmatch(right)
+    if function is None:
+        return f"{subject} {operator} {_literal(left, right)}"
+    if operator not in _NEGATIVE:
+        raise UnknownConditionError(right)
+    if function["name"] == "any":
+        choices = ", ".join(_literal(left, each.strip()) for each in function["inside"].split(","))
+        expression = f"{subject} in [{choices}]"
+    elif function["name"] == "pat":
+        expression = f"{subject}.matches({_quoted(_regex(function['inside']))})"
+    else:
+        raise UnknownConditionError(right)
+    return f"!({expression})" if operator == "!=" else expression
+
+
+def _literal(left: str, text: str) -> str:
+    if left == "[RESPONSE_TIME]":
+        return f"duration('{text}ms')" if _NUMBER.fullmatch(text) else _duration(text)
+    if left == "[CERTIFICATE_EXPIRATION]":
+        return _duration(text)
+    if _NUMBER.fullmatch(text) or text in ("true", "false", "null"):
+        return text
+    return _quoted(text)
+
+
+def _duration(text: str) -> str:
+    if not _SPAN.fullmatch(text):
+        raise UnknownConditionError(text)
+    return f"duration('{text}')"
+
+
+def _regex(glob: str) -> str:
+    return "(?s)^" + ".*".join(re.escape(part) for part in glob.split("*")) + "$"
+
+
+def _quoted(text: str) -> str:
+    text = text.strip("'\"") if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"

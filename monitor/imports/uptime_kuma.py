@@ -1,0 +1,135 @@
+"""The backup of Uptime Kuma (Settings, Backup, Export): its monitors, and the notifications that we have too."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.errors import MonitorError
+from monitor.imports import Imported
+from monitor.imports.tables import Names, duration, possible, table, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Monitor = dict[str, Any]
+
+
+def imported(document: object) -> Imported:
+    """Read the document. Raises MonitorError where it is none of Uptime Kuma's."""
+    backup, result, names = table(document, "the document"), Imported(), Names()
+    if "monitorList" not in backup:
+        raise MonitorError("expected a backup of Uptime Kuma, got a document without monitorList")
+    monitors = tables(backup["monitorList"], "monitorList")
+    groups = {each.get("id"): possible(each.get("name")) for each in monitors if each.get("type") == "group"}
+    sinks = _sinks(tables(backup.get("notificationList"), "notificationList"), result)
+    for each in monitors:
+        kind = each.get("type")
+        if kind == "group":
+            continue
+        make = _KINDS.get(str(kind))
+        if make is None:
+            result.left_out.append(f'"{possible(each.get("name"))}": monitors of type {kind}')
+            continue
+        try:
+            result.endpoints.append(_common(each, names, groups, sinks) | make(each))
+        except (TypeError, ValueError, KeyError, AttributeError) as exc:
+            result.left_out.append(f'"{possible(each.get("name"))}": it cannot be read ({exc})')
+    return result
+
+
+def _common(each: Monitor, names: Names, groups: dict[Any, str], sinks: dict[str, str]) -> dict[str, Any]:
+    group = groups.get(each.get("parent")) or None
+    interval = float(each.get("interval") or 60)
+    ours: dict[str, Any] = {"name": names.take(each.get("name"), group)}
+    if group:
+        ours["group"] = group
+    ours |= {
+        "interval": duration(interval),
+        "timeout": duration(float(each.get("timeout") or 48)),
+        "retry_interval": duration(min(interval, float(each.get("retryInterval") or interval))),
+        "failure_threshold": int(each.get("maxretries") or 0) + 1,
+        "success_threshold": 1,
+        "sinks": sorted(sinks[key] for key in (each.get("notificationIDList") or {}) if key in sinks),
+    }
+    if resend := float(each.get("resendInterval") or 0):
+        ours["reminder_interval"] = duration(resend * interval)
+    if not each.get("active", True):
+        ours["enabled"] = False
+    if each.get("description"):
+        ours["description"] = str(each["description"])
+    if each.get("upsideDown"):
+        ours["invert"] = True
+    if labels := {str(tag["name"]): str(tag.get("value") or "") for tag in each.get("tags") or () if "name" in tag}:
+        ours["labels"] = labels
+    return ours
+
+
+def _http(each: Monitor) -> dict[str, Any]:
+    ours: dict[str, Any] = {"url": str(each["url"]).replace("$", "$$"), "method": str(each.get("method") or "GET")}
+    if each.get("headers"):
+        headers = json.loads(each["headers"])
+        ours["headers"] = {str(name): str(value).replace("$", "$$") for name, value in headers.items()}
+    if each.get("body"):
+        ours["body"] = str(each["body"]).replace("$", "$$")
+    if each.get("ignoreTls"):
+        ours["verify"] = False
+    if each.get("maxredirects") is not None:
+        ours |= {"max_redirects": int(each["maxredirects"])} if each["maxredirects"] else {"follow_redirects": False}
+    if each.get("basic_auth_user"):
+        password = str(each.get("basic_auth_pass") or "")
+        ours["auth"] = {"basic": {"username": str(each["basic_auth_user"]), "password": password.replace("$", "$$")}}
+    accepted = each.get("accepted_statuscodes") or ["200-299"]
+    if accepted != ["200-299"]:
+        ours["expect"] = [" || ".join(_status(str(span)) for span in accepted)]
+    return ours
+
+
+def _status(span: str) -> str:
+    first, _, last = span.partition("-")
+    return f"status == {int(first)}" if not last else f"status >= {int(first)} && status <= {int(last)}"
+
+
+def _keyword(each: Monitor) -> dict[str, Any]:
+    ours = _http(each)
+    quoted = str(each["keyword"]).replace("\\", "\\\\").replace("'", "\\'")
+    ours["expect"] = [*ours.get("expect", ()), f"{'!' if each.get('invertKeyword') else ''}body.contains('{quoted}')"]
+    return ours
+
+
+def _port(each: Monitor) -> dict[str, Any]:
+    return {"url": f"tcp://{each['hostname']}:{int(each['port'])}"}
+
+
+def _ping(each: Monitor) -> dict[str, Any]:
+    return {"url": f"icmp://{each['hostname']}"}
+
+
+def _push(each: Monitor) -> dict[str, Any]:
+    return {"check": "heartbeat", "token": str(each["pushToken"])}
+
+
+_KINDS: dict[str, Callable[[Monitor], dict[str, Any]]] = {
+    "http": _http,
+    "keyword": _keyword,
+    "port": _port,
+    "ping": _ping,
+    "push": _push,
+}
+
+
+def _sinks(notifications: list[dict[str, Any]], result: Imported) -> dict[str, str]:
+    """Our names of the notifications that we have too, by their ids."""
+    made, names = {}, Names()
+    for each in notifications:
+        settings = each.get("config")
+        settings = json.loads(settings) if isinstance(settings, str) else settings or {}
+        kind = settings.get("type")
+        url = settings.get({"slack": "slackwebhookURL", "discord": "discordWebhookUrl"}.get(str(kind), ""))
+        if isinstance(url, str):
+            name = names.take(each.get("name") or kind)
+            result.sinks.append({"name": name, "type": "webhook", "url": url.replace("$", "$$"), "format": str(kind)})
+            made[str(each.get("id"))] = name
+        else:
+            result.left_out.append(f'the notification "{possible(each.get("name"))}" by {kind}')
+    return made
