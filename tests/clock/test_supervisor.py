@@ -67,6 +67,31 @@ def steps(times: list[float]) -> list[float]:
     return [round(later - earlier, 6) for earlier, later in itertools.pairwise(times)]
 
 
+def tasks_below(nursery: trio.Nursery) -> list[str]:
+    """The names of all tasks in *nursery*, and in the nurseries that these have opened."""
+    names = []
+    for task in nursery.child_tasks:
+        names += [task.name, *(name for inner in task.child_nurseries for name in tasks_below(inner))]
+    return names
+
+
+async def test_every_endpoint_has_one_task_of_its_own(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as checkers:
+        supervisor = supervise(checkers, Log())
+        names = [f"e{number}" for number in range(50)]
+        for name in names:
+            supervisor.start(endpoint(Lasting(), name=name, interval=10))
+        for seconds in (0, 5, 20):
+            await trio.sleep(seconds)
+            tasks = tasks_below(checkers)
+            assert sorted(task for task in tasks if task.startswith("check:")) == sorted(
+                f"check:{each}" for each in names
+            )
+        checkers.cancel_scope.cancel()
+
+
 async def test_a_fixed_grid_whatever_a_probe_lasts(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
