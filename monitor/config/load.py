@@ -118,6 +118,7 @@ class _Loading:
         sinks = list(self._each(sources, "sink", tables.sink))
         tables.defaults(self.main, self.main.tree.get("defaults", {}))
         drafts = list(self._each(sources, "endpoint", tables.endpoint))
+        tables.known_groups()
         self.problems.raise_any()
 
         names = tuple(sink.name for sink in sinks)

@@ -67,17 +67,31 @@ def _web_address(text: str) -> None:
 def _reminders(value: object) -> None:
     if value != "never":
         try:
-            Duration.parse(value)
+            interval = Duration.parse(value)
         except ValueError:
             raise ValueError(f'expected a duration such as "4h", or "never", got {shown(value)}') from None
-        raise ValueError("not available yet")
+        if interval < 1:
+            raise ValueError(f'expected a duration of at least "1s", or "never", got {shown(value)}')
 
 
 def _alerting(states: tuple[str, ...]) -> None:
     if "down" not in states or len(set(states)) != len(states):
         raise ValueError('expected ["down"] or ["down", "degraded"]')
-    if states != ("down",):
-        raise ValueError("not available yet")
+
+
+def _some_states(states: tuple[str, ...]) -> None:
+    if not states or len(set(states)) != len(states):
+        raise ValueError('expected one or both of "down" and "degraded"')
+
+
+def _some_groups(names: tuple[str, ...]) -> None:
+    if not names:
+        raise ValueError("expected at least one group")
+
+
+def _changes(number: int) -> None:
+    if not 1 <= number <= 1000:
+        raise ValueError(f"expected 1-1000, got {number}")
 
 
 def _isolation(name: str) -> None:
@@ -138,6 +152,8 @@ class DefaultsTable:
     alert_on: tuple[Literal["down", "degraded"], ...] = key(
         default=("down",), doc="which states are worth an alert", validator=_alerting
     )
+    flap_changes: int = key(default=6, doc="more changes of state within flap_window are flapping", validator=_changes)
+    flap_window: Duration = key(default=Duration(1800), doc="over which changes of state are counted")
     sinks: tuple[str, ...] | None = key(default=None, doc="names of sinks; default all of them", validator=_once_each)
 
 
@@ -166,10 +182,14 @@ class SinkTable:
     name: str = key(doc="unique; 1-100 printable characters without `/`", validator=title)
     type: str = key(doc="kind of sink")
     give_up_after: Duration = key(default=Duration(3 * 86400), doc="how long to try to deliver an alert")
-    alert_on: Any = key(default=None, doc="which states are worth an alert here", available=False)
-    after: Any = key(default=None, doc="only what lasts that long", available=False)
-    groups: Any = key(default=None, doc="only these groups", available=False)
-    labels: Any = key(default=None, doc="only these labels", available=False)
+    alert_on: tuple[Literal["down", "degraded"], ...] | None = key(
+        default=None, doc="only these states, of those that the endpoint alerts on", validator=_some_states
+    )
+    after: Duration | None = key(default=None, doc="only an incident that has lasted that long")
+    groups: tuple[str, ...] | None = key(
+        default=None, doc="only endpoints in one of these groups", validator=_some_groups
+    )
+    labels: dict[str, str] = key(factory=dict, doc="only endpoints that have all of these labels")
     group_wait: Lifetime = key(
         default=Lifetime(1), doc="how long an alert waits for others, where the format has room for several"
     )

@@ -13,8 +13,8 @@ from monitor.config.texts import without_password
 from monitor.core.errors import PluginError
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.hints import did_you_mean
-from monitor.core.model import Endpoint
-from monitor.core.quantities import shown
+from monitor.core.model import Endpoint, Route, State
+from monitor.core.quantities import Duration, shown
 from monitor.plugin import Check, Manner, Sink
 
 if TYPE_CHECKING:
@@ -64,6 +64,10 @@ class Draft:
             group=table.group,
             enabled=table.enabled,
             sinks=all_sinks if table.sinks is None else table.sinks,
+            alert_on=tuple(map(State, table.alert_on)),
+            reminder_interval=None if table.reminder_interval == "never" else Duration.parse(table.reminder_interval),
+            flap_changes=table.flap_changes,
+            flap_window=table.flap_window,
             labels=table.labels,
             public=table.public,
             description=table.description,
@@ -80,6 +84,8 @@ class Tables:
         self._registry = registry
         self._problems = problems
         self._names: dict[str, dict[str, tuple[str, int]]] = {"endpoint": {}, "sink": {}}  # who has a name first
+        self._groups: dict[str | None, None] = {}  # those of all endpoints, in their order
+        self._wanted_groups: list[tuple[Source, tuple[str | int, ...], str]] = []  # by sinks
         self._defaults: dict[str, Any] = {}
         self._defaults_of: dict[str, dict[str, Any]] = {}
         self._compiled: dict[tuple[type[Check], tuple[str, ...]], Expectations] = {}
@@ -122,6 +128,9 @@ class Tables:
         """Read one `[[sink]]`; None where it is wrong."""
         own, options = _split(table, SinkTable)
         record, values = self._own(source, ("sink", index), SinkTable, own)
+        self._wanted_groups += [
+            (source, ("sink", index, "groups", number), name) for number, name in enumerate(values.get("groups") or ())
+        ]
         kind = values.get("type")
         if kind is None:
             return None
@@ -140,6 +149,7 @@ class Tables:
                         group_wait=record.group_wait,
                         max_per_minute=record.max_per_minute,
                         manner=manner,
+                        route=_route(record),
                     )
         return None
 
@@ -149,6 +159,7 @@ class Tables:
         own, options = _split(table, EndpointTable)
         record, values = self._own(source, place, EndpointTable, own, self._defaults)
         self._known_sinks(source, (*place, "sinks"), values.get("sinks"))
+        self._groups[values.get("group")] = None
         if "check" in own and "check" not in values:
             return None
         key = "check" if "check" in own or "url" not in options else "url"
@@ -197,6 +208,13 @@ class Tables:
                 hint = did_you_mean(name, known)
                 self._problems.add(source, (*place, index), f"there is no sink {shown(name)}{hint}")
 
+    def known_groups(self) -> None:
+        """See that each group a sink names is one, once all endpoints are read."""
+        known = [name for name in self._groups if name is not None]
+        for source, place, name in self._wanted_groups:
+            if name not in known:
+                self._problems.add(source, place, f"no endpoint has the group {shown(name)}{did_you_mean(name, known)}")
+
     def _check(self, kind: str | None, url: object) -> Plugin[Check]:
         if kind is not None:
             return _chosen(kind, self._registry.checks, "check")
@@ -241,6 +259,15 @@ def _split(table: dict[str, Any], cls: type) -> tuple[dict[str, Any], dict[str, 
     ours = _OWN[cls]
     own = {key: value for key, value in table.items() if key in ours}
     return own, {key: value for key, value in table.items() if key not in ours}
+
+
+def _route(table: SinkTable) -> Route:
+    return Route(
+        alert_on=None if table.alert_on is None else tuple(map(State, table.alert_on)),
+        after=table.after,
+        groups=table.groups,
+        labels=table.labels,
+    )
 
 
 def usable(plugin: Plugin[P], table: type, fields: Fields) -> type[P]:

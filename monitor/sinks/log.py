@@ -41,6 +41,8 @@ def line(document: Mapping[str, Any]) -> str:
 
 def _news(data: Mapping[str, Any]) -> str:
     """The reason's sentence; a good one has none, then what there is to say is how long it lasted."""
+    if "flapping" in data:
+        return "changes its state too often to tell each time" if data["flapping"] else f"steady again, {data['to']}"
     incident = data["incident"]
     said = [data["reason"]["message"] or data["to"]]
     if incident is not None and incident["resolved_at"] is not None:

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.alerting import incident_json
-from monitor.core.model import State, Status, timestamp
+from monitor.core.model import Outcome, State, Status, timestamp
 from monitor.live import Moved, Observed
 
 if TYPE_CHECKING:
@@ -55,12 +55,19 @@ def endpoint_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str
         "latency": None if seconds is None else round(seconds, 6),
         "observed_at": None if last is None else timestamp(last.started_at),
         "uptime": uptime_json(),
-        "flags": [],
+        "flags": flags(record),
         "labels": dict(endpoint.labels),
         "description": endpoint.description,
         "public": endpoint.public,
         "incident": None if record.incident is None else incident_json(record.incident, now),
     }
+
+
+def flags(record: Record) -> list[str]:
+    """What is to be known beside the state."""
+    alerting = record.alerting
+    found = {"suppressed": alerting.held is Outcome.DEPENDENCY, "flapping": alerting.flapping is not None}
+    return [flag for flag, there in found.items() if there]
 
 
 def detailed_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str, Any]:
