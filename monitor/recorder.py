@@ -64,7 +64,9 @@ class Recorder:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._routes: Mapping[str, Route] = {}
         self._records: dict[str, Record] = {}
-        self._stale: dict[str, datetime | None] = {}  # whose latest counted observation is from before the start
+        self._stale: dict[
+            str, datetime | None
+        ] = {}  # whose latest counted observation is from before the start, or a change of it
         self._children: dict[str, dict[str, None]] = {}  # by parent: those whose `firing` waits because of it
         self._agenda = Agenda(clock)
         self._locks: collections.defaultdict[str, trio.Lock] = collections.defaultdict(trio.Lock)
@@ -76,10 +78,14 @@ class Recorder:
 
     def configure(self, endpoints: Iterable[Endpoint], routes: Mapping[str, Route], external_url: str | None) -> None:
         """Speak for *endpoints*, those enabled, from now on; *routes* is what each configured sink wants to hear."""
-        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        before, self._endpoints = self._endpoints, {endpoint.name: endpoint for endpoint in endpoints}
         self._routes = dict(routes)
         self._external_url = external_url
-        self.review_soon(name for name in self._endpoints if self._is_open(name))
+        for name, endpoint in self._endpoints.items():
+            if self._is_open(name):
+                if before.get(name, endpoint) != endpoint:  # what was found was found of another
+                    self._stale[name] = self._records[name].health.counted_at
+                self.review_soon((name,))
 
     async def load(self) -> None:
         """Read what is kept: go on as if there had been no stop."""

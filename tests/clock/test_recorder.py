@@ -5,101 +5,21 @@ Each test is a story: what a target does, minute by minute, and what its sink is
 
 from __future__ import annotations
 
-import json
 import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import trio
+from support.house import House
 from support.memory_store import MemoryStore
-from support.ports import PlainRand, TrioClock
-from support.probes import endpoint
 
-from monitor.api import Check, Message, Probe, Sink, Verdict, check_option
-from monitor.config import SinkSettings
-from monitor.core.quantities import Duration
-from monitor.live import LiveFeed, Moved
-from monitor.outbox import Outbox
-from monitor.probing import probe_once
-from monitor.recorder import Recorder
-from monitor.supervisor import Supervisor
+from monitor.live import Moved
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from monitor.core.model import Endpoint, Observation
-    from monitor.net import Net
-
 Jump = trio.testing.MockClock  # pytest-trio runs a test on the clock only if the test itself asks for it
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Scripted(Check):
-    """Answers by a script, a letter a probe, the last one for ever: + up, ~ degraded, - down, ? unknown."""
-
-    script: list[str] = check_option(doc="what to answer")
-
-    async def probe(self, probe: Probe) -> Verdict:
-        letter = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        match letter:
-            case "+":
-                return Verdict.up()
-            case "~":
-                return Verdict.degraded("expected quick, got slow")
-            case "-":
-                return Verdict.down("expected status 200-299, got 503")
-            case _:
-                raise ValueError("the check itself is broken")
-
-
-@attrs.define(kw_only=True)
-class Told(Sink):
-    """Remembers what it was told."""
-
-    documents: list[dict[str, Any]] = attrs.field(factory=list)
-
-    async def send(self, message: Message) -> None:
-        self.documents.append(json.loads(message.body))
-
-    @property
-    def types(self) -> list[str]:
-        return [document["type"].removeprefix("alert.") for document in self.documents]
-
-
-class House:
-    """Everything between a check and a sink."""
-
-    def __init__(self, nursery: trio.Nursery, *, store: MemoryStore | None = None) -> None:
-        self.store = store or MemoryStore()
-        self.clock = TrioClock()
-        self.rand = PlainRand()
-        self.feed = LiveFeed()
-        self.ops, self.chat = Told(), Told()
-        net: Net = None  # type: ignore[assignment] # nothing here connects
-        settings = {
-            name: SinkSettings(name=name, kind="told", sink=sink, give_up_after=Duration(999))
-            for name, sink in (("ops", self.ops), ("chat", self.chat))
-        }
-        self.outbox = Outbox(
-            self.store, settings, net=net, clock=self.clock, rand=self.rand, log=logging.getLogger("t"), mask=str
-        )
-        self.recorder = Recorder(self.store, clock=self.clock, rand=self.rand, feed=self.feed, ring=self.outbox.ring)
-
-        async def probe(watched: Endpoint) -> Observation:
-            return await probe_once(watched, net=net, clock=self.clock, mask=None)
-
-        self.supervisor = Supervisor(nursery, probe=probe, record=self.recorder.record, slots=trio.CapacityLimiter(100))
-        nursery.start_soon(self.outbox.run)
-
-    def watch(self, script: str, **settings: Any) -> None:
-        wanted = {"interval": 10, "retry_interval": 10, "timeout": 2, "sinks": ("ops",)} | settings
-        self.supervisor.start(endpoint(Scripted(script=list(script)), **wanted))
-
-    async def states(self) -> str:
-        transitions = await self.store.transitions()
-        return " ".join(f"{each.before}>{each.after}:{each.outcome}" for each in transitions)
 
 
 @pytest.fixture
@@ -196,8 +116,7 @@ async def test_a_streak_outlives_a_short_stop_but_not_a_long_one(autojump_clock:
 async def test_who_leaves_while_down_is_resolved_once_and_comes_back_fresh(house: House, autojump_clock: Jump) -> None:
     house.watch("---", labels={"team": "shop"})
     await trio.sleep(60)
-    await house.supervisor.stop("it").wait()
-    await house.recorder.forget_all_but(())
+    await house.leave()
     await house.recorder.forget_all_but(())
     await trio.sleep(5)
     assert house.ops.types == ["firing", "resolved"]
@@ -213,7 +132,7 @@ async def test_who_leaves_while_down_is_resolved_once_and_comes_back_fresh(house
 async def test_resolved_goes_to_those_who_were_told(house: House, autojump_clock: Jump) -> None:
     house.watch("---")
     await trio.sleep(60)
-    house.supervisor.replace(endpoint(Scripted(script=["+"]), interval=10, sinks=("chat",)))
+    house.change("+", sinks=("chat",))
     await trio.sleep(60)
     assert (house.ops.types, house.chat.types) == (["firing", "resolved"], [])
 
@@ -221,7 +140,7 @@ async def test_resolved_goes_to_those_who_were_told(house: House, autojump_clock
 async def test_an_incident_nobody_heard_of_ends_silently(house: House, autojump_clock: Jump) -> None:
     house.watch("---", sinks=())
     await trio.sleep(60)
-    house.supervisor.replace(endpoint(Scripted(script=["+"]), interval=10, sinks=("ops",)))
+    house.change("+", sinks=("ops",))
     await trio.sleep(60)
     assert house.ops.types == []
     assert await house.states() == "pending>down:policy down>up:policy"

@@ -49,6 +49,14 @@ OVER = {"id": "i-7", "resolved_at": "2026-11-22T15:03:10.000Z", "duration": 190.
             "alert.self monitor: the disk is full",
         ),
         (
+            document("alert.flapping", incident=None, flapping=True),
+            "alert.flapping shop: changes its state too often to tell each time",
+        ),
+        (
+            document("alert.flapping", incident=None, reason=GOOD, to="up", flapping=False),
+            "alert.flapping shop: steady again, up",
+        ),
+        (
             document(reason=GOOD | {"message": "fine\n2026 ERROR forged\x1b[2J"}),
             r"alert.firing shop: fine\n2026 ERROR forged\x1b[2J (incident i-7)",
         ),

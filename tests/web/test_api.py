@@ -12,8 +12,9 @@ import trio.testing
 from support.entries import NOW
 from support.face import REFUSED, PlainFace, down, record, saw, shop, start, transition
 
+from monitor.core.alerting import Alerting, Flapping
 from monitor.core.health import Health
-from monitor.core.model import Code, Reason, State, Status
+from monitor.core.model import Code, Outcome, Reason, State, Status
 from monitor.store import Record
 from monitor.web.objects import encode
 
@@ -78,6 +79,12 @@ async def test_an_endpoint_that_is_up(client: Client, face: PlainFace) -> None:
     }
     assert (waiting["name"], waiting["state"]) == ("feed", "pending")
     assert {waiting[key] for key in ("since", "status", "reason", "latency", "observed_at", "incident")} == {None}
+
+
+async def test_what_is_to_be_known_beside_the_state_are_flags(client: Client, face: PlainFace) -> None:
+    face.knows(record("shop", alerting=Alerting(flapping=Flapping(since=NOW))))
+    face.knows(record("feed", alerting=Alerting(held=Outcome.DEPENDENCY, parents=("shop",))))
+    assert [each["flags"] for each in (await client.get("/endpoints"))["endpoints"]] == [["flapping"], ["suppressed"]]
 
 
 async def test_an_endpoint_that_is_down(client: Client, face: PlainFace) -> None:
