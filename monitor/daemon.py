@@ -30,6 +30,7 @@ from monitor.outbox import Outbox
 from monitor.probing import probe_once
 from monitor.recorder import Recorder
 from monitor.reload import Reloader
+from monitor.selfwatch import SelfWatch
 from monitor.signals import stop_on_signals
 from monitor.store import Record
 from monitor.store.sqlite import in_thread, open_store
@@ -143,6 +144,7 @@ class Daemon:
         self._recorder: Recorder | None = None
         self._supervisor: Supervisor | None = None
         self._outbox: Outbox | None = None
+        self._self_watch: SelfWatch | None = None
         self._store: Store | None = None
 
     # What the web face sees.
@@ -204,13 +206,24 @@ class Daemon:
         await self._recorder.load()
         self._configure(self._recorder, self.config)
         await self._recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
+        self._self_watch = SelfWatch(
+            store,
+            self._recorder,
+            net=self._net,
+            clock=self.clock,
+            rand=self._rand,
+            config=lambda: self.config,
+            not_ready=self.not_ready,
+            ring=outbox.ring,
+        )
 
         async with trio.open_nursery() as services:
             await services.start(front.serve, self)
             await services.start(outbox.run)
             async with trio.open_nursery() as checkers:
+                await checkers.start(self._self_watch.run)
                 self._supervisor = Supervisor(
-                    checkers, probe=self._probe, record=self._recorder.record, slots=self._slots
+                    checkers, probe=self._probe, record=self._self_watch.record, slots=self._slots
                 )
                 self._recorder.probe_now = self._supervisor.probe_now
                 for endpoint in self.config.enabled:
@@ -253,6 +266,7 @@ class Daemon:
         assert self._supervisor is not None  # noqa: S101 - reload runs among the checkers
         assert self._recorder is not None  # noqa: S101
         assert self._outbox is not None  # noqa: S101
+        assert self._self_watch is not None  # noqa: S101
         after = {endpoint.name: endpoint for endpoint in config.enabled}
         gone = [self._supervisor.stop(name) for name in changed.endpoints.removed]
 
@@ -268,4 +282,5 @@ class Daemon:
         for stopped in gone:
             await stopped.wait()
         await self._recorder.forget_all_but(after.keys())
+        self._self_watch.watch()
         self.tally.keep_only(set(after))

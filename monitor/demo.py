@@ -202,6 +202,8 @@ def _receiver(secret: str, tell: Say) -> Answer:
 
 def _sentence(alert: Any) -> str:
     data = alert["data"]
+    if data["endpoint"] is None:
+        return f"{alert['type']}  the monitor itself: {printable(data['reason']['message'])}"
     name, after = data["endpoint"]["name"], data["to"]
     if alert["type"] == "alert.resolved":
         lasted = seconds_text(data["incident"]["duration"])

@@ -26,3 +26,8 @@ def command(config: Path) -> None:
     if disabled:
         endpoints += f" ({disabled} disabled)"
     click.echo(f"{printable(str(config))}: {endpoints}, {counted(len(loaded.sinks), 'sink')}")
+    if loaded.enabled and not loaded.reference:
+        click.echo(
+            "note: [monitor] reference is not set, so when the monitor's own network fails, every endpoint goes down "
+            "and alerts"
+        )

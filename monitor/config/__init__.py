@@ -70,6 +70,9 @@ class Config:
     max_concurrent_probes: int
     external_url: str | None
     access: Access
+    self_sinks: tuple[str, ...] = ()  # whom the monitor tells of its own trouble
+    reference: tuple[str, ...] = attrs.field(default=(), repr=False)  # URLs, as they are asked
+    dead_man: str | None = attrs.field(default=None, repr=False)  # where a sign of life is sent
     endpoints: tuple[Endpoint, ...]  # in the order of the file, disabled ones too
     sinks: tuple[SinkSettings, ...]
     plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _WANT_A_RESTART = ("listen", "data_dir", "plugins")
 _TABLES = ("endpoints", "sinks")
+_KEYS = {"self_sinks": "sinks"}  # as the file calls them
 _NOT_SETTINGS = frozenset({*_WANT_A_RESTART, *_TABLES, "path", "masker"})
 
 
@@ -47,7 +48,9 @@ def changes(before: Config, after: Config) -> Changes:
     return Changes(
         endpoints=_names(_by_name(before.enabled), _by_name(after.enabled)),
         sinks=_names(_by_name(before.sinks), _by_name(after.sinks)),
-        settings=tuple(key for key in _settings(after) if getattr(before, key) != getattr(after, key)),
+        settings=tuple(
+            _KEYS.get(each, each) for each in _settings(after) if getattr(before, each) != getattr(after, each)
+        ),
     )
 
 

@@ -110,12 +110,13 @@ class _Loading:
         """All of it."""
         self._known_tables(self.main, TABLES, "unknown key")
         registry = self.registry(installed)
-        monitor, include = self._monitor()
+        monitor, given = self._monitor()
         access = self._access()
-        sources = [self.main, *self._included(include)]
+        sources = [self.main, *self._included(given.get("include", ()))]
         tables = Tables(self._fields, registry, self.problems)
 
         sinks = list(self._each(sources, "sink", tables.sink))
+        tables.known_sinks(self.main, ("monitor", "sinks"), given.get("sinks"))
         tables.defaults(self.main, self.main.tree.get("defaults", {}))
         drafts = list(self._each(sources, "endpoint", tables.endpoint))
         tables.known_groups()
@@ -129,6 +130,9 @@ class _Loading:
             max_concurrent_probes=monitor.max_concurrent_probes,
             external_url=monitor.external_url,
             access=access,
+            self_sinks=_first_given(monitor.sinks, tables.default_sinks, names),
+            reference=monitor.reference,
+            dead_man=monitor.dead_man,
             endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
             sinks=tuple(sinks),
             plugins=tuple(_references(registry)),
@@ -158,17 +162,14 @@ class _Loading:
                 usable(plugins[kind], table, self._fields)
         return plugins
 
-    def _monitor(self) -> tuple[MonitorTable, tuple[str, ...]]:
-        """`[monitor]`, and what it includes also where the rest of it is wrong."""
+    def _monitor(self) -> tuple[MonitorTable, Mapping[str, Any]]:
+        """`[monitor]`, and by themselves those of its values that are right, also where the rest of it is wrong."""
         table = self.main.tree.get("monitor", {})
         own = {key: value for key, value in table.items() if key != "access"} if isinstance(table, dict) else table
-        monitor: MonitorTable | None = None
         with self.problems.at(self.main, "monitor"):
-            monitor = self._fields.table(MonitorTable, own, others=("access",))
-        if monitor is not None:
-            return monitor, monitor.include
-        values = self._fields.values(MonitorTable, own)[0] if isinstance(own, dict) else {}
-        return MonitorTable(), values.get("include", ())
+            monitor: MonitorTable = self._fields.table(MonitorTable, own, others=("access",))
+            return monitor, attrs.asdict(monitor, recurse=False)
+        return MonitorTable(), self._fields.values(MonitorTable, own)[0] if isinstance(own, dict) else {}
 
     def _access(self) -> Access:
         table = AccessTable()
@@ -237,3 +238,7 @@ def _references(registry: Registry) -> list[tuple[str, str]]:
     checks = [(f"checks.{kind}", plugin.reference) for kind, plugin in registry.local_checks.items()]
     sinks = [(f"sinks.{kind}", plugin.reference) for kind, plugin in registry.local_sinks.items()]
     return sorted(checks + sinks)
+
+
+def _first_given(*choices: tuple[str, ...] | None) -> tuple[str, ...]:
+    return next((each for each in choices if each is not None), ())

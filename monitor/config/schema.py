@@ -16,6 +16,7 @@ from monitor.config import Listen
 from monitor.core.quantities import Duration, Expression, Lifetime, shown
 from monitor.plugin import OptionError
 from monitor.plugin import check_option as key
+from monitor.validators import url_with
 
 TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "sink")
 INCLUDED_TABLES = ("endpoint", "sink")
@@ -105,6 +106,20 @@ def _once_each(names: tuple[str, ...]) -> None:
             raise OptionError(f"sinks[{index}]", f"{shown(name)} is named twice")
 
 
+_reference = url_with("http", "https", "tcp", example="https://example.org/")
+
+
+def _references(urls: tuple[str, ...]) -> None:
+    for index, url in enumerate(urls):
+        try:
+            _reference(url)
+        except ValueError as exc:
+            raise OptionError(f"reference[{index}]", str(exc)) from exc
+        parts = urlsplit(url)
+        if parts.scheme == "tcp" and (parts.port is None or parts.path or parts.query or "@" in parts.netloc):
+            raise OptionError(f"reference[{index}]", f"expected tcp://HOST:PORT, got {shown(url)}")
+
+
 @attrs.frozen(kw_only=True)
 class MonitorTable:
     """`[monitor]`: the daemon itself."""
@@ -114,10 +129,16 @@ class MonitorTable:
     max_concurrent_probes: int = key(default=500, doc="probes at the same time, 1-100000", validator=_probes)
     include: tuple[str, ...] = key(default=(), doc="more files with endpoints and sinks, as globs")
     external_url: str | None = key(default=None, doc="the page's URL for links in alerts", validator=_web_address)
-    sinks: Any = key(default=None, doc="sinks for alerts about the monitor itself", available=False)
+    sinks: tuple[str, ...] | None = key(
+        default=None, doc="sinks for alerts about the monitor itself; default those of [defaults]", validator=_once_each
+    )
+    reference: tuple[str, ...] = key(
+        default=(), doc="what always answers while the monitor's own network works", validator=_references
+    )
+    dead_man: str | None = key(
+        default=None, doc="where to send a sign of life each minute", validator=url_with("http", "https", secret=True)
+    )
     probe_api: Any = key(default=None, doc="serve blackbox_exporter's /probe", available=False)
-    reference: Any = key(default=None, doc="what tells whether the monitor's own network works", available=False)
-    dead_man: Any = key(default=None, doc="a sign of life to somebody else", available=False)
 
 
 @attrs.frozen(kw_only=True)

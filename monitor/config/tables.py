@@ -98,7 +98,7 @@ class Tables:
             kinds = self._registry.checks
             own = {key: value for key, value in table.items() if key in _DEFAULTS}
             self._defaults = self._right_values(source, DefaultsTable, own, "defaults")
-            self._known_sinks(source, ("defaults", "sinks"), self._defaults.get("sinks"))
+            self.known_sinks(source, ("defaults", "sinks"), self._defaults.get("sinks"))
             for kind, options in table.items():
                 if kind in _DEFAULTS:
                     continue
@@ -158,7 +158,7 @@ class Tables:
         place = ("endpoint", index)
         own, options = _split(table, EndpointTable)
         record, values = self._own(source, place, EndpointTable, own, self._defaults)
-        self._known_sinks(source, (*place, "sinks"), values.get("sinks"))
+        self.known_sinks(source, (*place, "sinks"), values.get("sinks"))
         self._groups[values.get("group")] = None
         if "check" in own and "check" not in values:
             return None
@@ -201,7 +201,13 @@ class Tables:
             where = "" if file == source.name else f" of {file}"
             self._problems.add(source, (*place, "name"), f"the name {shown(name)} is taken by {table}[{first}]{where}")
 
-    def _known_sinks(self, source: Source, place: tuple[str | int, ...], names: Iterable[str] | None) -> None:
+    @property
+    def default_sinks(self) -> tuple[str, ...] | None:
+        """What `[defaults]` says."""
+        return self._defaults.get("sinks")
+
+    def known_sinks(self, source: Source, place: tuple[str | int, ...], names: Iterable[str] | None) -> None:
+        """Hold that every one of *names*, which stand at *place*, is a sink's."""
         known = self._names["sink"]
         for index, name in enumerate(names or ()):
             if name not in known:

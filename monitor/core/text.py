@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from urllib.parse import urlsplit
+
 
 def printable(text: str) -> str:
     r"""*text* with everything that is not printable escaped: `\x1b`, `\n`, `\u202e`; the rest stays as it is."""
@@ -13,6 +16,15 @@ def printable(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """*number* of *noun*: `1 endpoint`, `2 endpoints`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def silent_about(url: str, text: str) -> str:
+    """*text* without any part of *url* that it may hold: such a URL is often a password in itself."""
+    parts = urlsplit(url)
+    pieces = {url, parts.netloc, parts.hostname, parts.path, parts.query, parts.username, parts.password}
+    for piece in sorted((piece for piece in pieces if piece and piece != "/"), key=len, reverse=True):
+        text = re.sub(rf"(?<![\w.-]){re.escape(piece)}(?![\w-])", "***", text, flags=re.IGNORECASE)
+    return text
 
 
 def _escaped(character: str) -> str:

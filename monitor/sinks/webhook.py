@@ -15,7 +15,6 @@ from datetime import UTC
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -31,6 +30,7 @@ from monitor.api import (
     check_option,
     describe,
 )
+from monitor.core.text import silent_about
 from monitor.sinks import options
 from monitor.sinks.formats import MANNERS, Format, alertmanager_api, as_json, ntfy, pagerduty, template
 
@@ -96,7 +96,7 @@ class Webhook(Sink):
             # The transport itself: a client would follow, remember and log the URL.
             answer = await transport.handle_async_request(request)
         except httpx.TransportError as exc:
-            raise DeliveryError(self._silent(describe(exc))) from exc
+            raise DeliveryError(silent_about(self._url, describe(exc))) from exc
         except httpx.InvalidURL:
             raise DeliveryError("the URL cannot be used") from None
         await _say_goodbye(answer)
@@ -145,14 +145,6 @@ class Webhook(Sink):
     def _secrets(self) -> list[str]:
         given = [self.secret] if isinstance(self.secret, str) else self.secret
         return [secret for secret in given if secret]
-
-    def _silent(self, text: str) -> str:
-        """*text* without any part of the URL that it may hold."""
-        parts = urlsplit(self._url)
-        pieces = {self._url, parts.netloc, parts.hostname, parts.path, parts.query, parts.username, parts.password}
-        for piece in sorted((piece for piece in pieces if piece and piece != "/"), key=len, reverse=True):
-            text = re.sub(rf"(?<![\w.-]){re.escape(piece)}(?![\w-])", "***", text, flags=re.IGNORECASE)
-        return text
 
 
 def _topic(url: str) -> None:

@@ -40,7 +40,18 @@ class Mine(Check):
 async def test_validate_counts(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(GOOD)
     done = await monitor("validate", cwd=tmp_path)
-    assert (done.code, done.out, done.err) == (0, "config.toml: 2 endpoints (1 disabled), 1 sink\n", "")
+    assert (done.code, done.out.splitlines()[0], done.err) == (0, "config.toml: 2 endpoints (1 disabled), 1 sink", "")
+
+
+async def test_validate_says_what_it_costs_that_there_is_no_reference(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(GOOD)
+    counted, note = (await monitor("validate", cwd=tmp_path)).out.splitlines()
+    assert note == (
+        "note: [monitor] reference is not set, so when the monitor's own network fails, every endpoint goes down "
+        "and alerts"
+    )
+    (tmp_path / "config.toml").write_text('[monitor]\nreference = ["tcp://192.0.2.1:53"]\n' + GOOD)
+    assert (await monitor("validate", cwd=tmp_path)).out.splitlines() == [counted]
 
 
 async def test_where_the_config_is(tmp_path: Path) -> None:

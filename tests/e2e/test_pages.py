@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import trio
@@ -15,6 +16,7 @@ from checks.http import Http
 from monitor.core.alerting import NOTHING, Situation, described, review
 from monitor.core.health import Change, Health, Streak
 from monitor.core.model import Reason, State
+from monitor.core.own_trouble import News, Trouble, alert
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,8 +39,7 @@ def keys(value: object) -> object:
 
 
 def test_the_alert_of_the_page_of_sinks_has_the_keys_of_a_real_one() -> None:
-    (text,) = snippets("sinks.md", "json")
-    shown = json.loads(text)
+    shown = json.loads(snippets("sinks.md", "json")[0])
     watched = endpoint(
         Http(url="https://shop.example.org/health"), name="shop", labels={"team": "shop"}, sinks=("ops",)
     )
@@ -58,10 +59,21 @@ def test_the_alert_of_the_page_of_sinks_has_the_keys_of_a_real_one() -> None:
         now=EPOCH,
         rand=PlainRand(),
     )
-    (alert,) = review(situation, Change(State.UP, State.DOWN, streak)).alerts
-    made = json.loads(alert.body)
+    (fired,) = review(situation, Change(State.UP, State.DOWN, streak)).alerts
+    made = json.loads(fired.body)
     assert keys(shown) == keys(made)
     assert shown["type"] == made["type"]
     assert [shown["data"][each] for each in ("sequence", "from", "to", "reason", "suppressed")] == [
         made["data"][each] for each in ("sequence", "from", "to", "reason", "suppressed")
     ]
+
+
+def test_the_alert_about_the_monitor_itself_is_that_of_a_real_one() -> None:
+    shown = json.loads(snippets("sinks.md", "json")[1])
+    (standing,) = shown["data"]["standing"]
+    since = datetime.fromisoformat(standing["since"])
+    trouble = Trouble(key=f"endpoint:{standing['endpoint']}", message=standing["message"], since=since, began=0)
+    said = News(standing=(trouble,), over=())
+    made = json.loads(alert(said, sinks=("ops",), now=EPOCH + timedelta(seconds=40), rand=PlainRand()).body)
+    made["data"]["id"] = shown["data"]["id"]
+    assert made == shown

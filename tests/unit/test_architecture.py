@@ -43,6 +43,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "address",
         }
     ),
+    frozenset({"selfwatch"}),
     frozenset({"daemon", "oneshot", "imports"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
