@@ -62,6 +62,11 @@ def check_option(
     )
 
 
+def key_of(attribute: attrs.Attribute[Any]) -> str:
+    """The key in a config that fills *attribute*: its name; `from_` is the key `from`, which cannot be a name."""
+    return (attribute.alias or attribute.name).removesuffix("_")
+
+
 def _naming_the_option(validator: Callable[[Any], None]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     def validate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
         if value is not None:
@@ -70,7 +75,7 @@ def _naming_the_option(validator: Callable[[Any], None]) -> Callable[[Any, attrs
             except OptionError:
                 raise
             except ValueError as exc:
-                raise OptionError(attribute.name, str(exc)) from exc
+                raise OptionError(key_of(attribute), str(exc)) from exc
 
     return validate
 

@@ -22,7 +22,7 @@ from monitor.config.scalars import expression, listen, number, truth, whole
 from monitor.core.errors import PluginError, describe
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, shown
-from monitor.plugin import OptionError
+from monitor.plugin import OptionError, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -160,7 +160,7 @@ class Fields:
         if keys is None:
             kinds = _kinds(cls)
             keys = self._keys[cls] = {
-                attribute.alias or attribute.name: self._key(cls, attribute, kinds.get(attribute.name, attribute.type))
+                key_of(attribute): self._key(cls, attribute, kinds.get(attribute.name, attribute.type))
                 for attribute in attrs.fields(cls)
                 if attribute.init
             }
@@ -266,14 +266,15 @@ class Fields:
 def built(cls: type[T], values: Mapping[str, Any], found: Found) -> T:
     """Make a *cls* of *values*; raises Mistakes with *found* and everything its validators have to say."""
     failure: Exception | None = None
+    arguments = {key_of(each): each.alias or each.name for each in attrs.fields(cls)}  # type: ignore[arg-type]  # attrs
     if not found:
         try:
-            return cls(**values)
+            return cls(**{arguments[name]: value for name, value in values.items()})
         except Exception as exc:  # noqa: BLE001 - a plugin's code may raise anything; a config error names it
             failure = exc
     seen = list(found)
     for attribute in attrs.fields(cls):  # type: ignore[arg-type]  # every table's class is an attrs class
-        name = attribute.alias or attribute.name
+        name = key_of(attribute)
         if attribute.validator is not None and name in values:
             try:
                 attribute.validator(None, attribute, values[name])

@@ -12,6 +12,7 @@ from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.steps import Step
 from monitor.config.load import load
 from monitor.config.schema import AccessTable, DefaultsTable, EndpointTable, MonitorTable, PluginsTable, SinkTable
+from monitor.plugin import key_of
 from monitor.plugins import Registry
 
 ROOT = Path(__file__).parents[2]
@@ -69,9 +70,9 @@ def told_elsewhere(cls):
 
 def available(cls):
     return {
-        each.name: in_toml(each.default)
+        key_of(each): in_toml(each.default)
         for each in attrs.fields(cls)
-        if each.metadata.get("available", True) and each.name not in told_elsewhere(cls)
+        if each.init and each.metadata.get("available", True) and each.name not in told_elsewhere(cls)
     }
 
 

@@ -14,6 +14,7 @@ import attrs
 
 from monitor.cli.terminal import padded, width
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, shown
+from monitor.plugin import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -64,10 +65,10 @@ def option_rows(cls: type, prefix: str = "", depth: int = 0) -> list[Row]:
         doc = str(field.metadata.get("doc", ""))
         if not field.metadata.get("available", True):
             doc += " (not available yet)"
-        rows.append((prefix + field.name, _type(hint), _default(field), doc))
+        rows.append((prefix + key_of(field), _type(hint), _default(field), doc))
         for inner, is_list in _tables(hint):
             if depth < _DEEPEST:
-                rows += option_rows(inner, f"{prefix}{field.name}{'[]' if is_list else ''}.", depth + 1)
+                rows += option_rows(inner, f"{prefix}{key_of(field)}{'[]' if is_list else ''}.", depth + 1)
     return rows
 
 
