@@ -122,5 +122,7 @@ def test_every_snippet_is_valid(snippet, tmp_path):
     token.write_text("secret-token\n")
     path = tmp_path / "config.toml"
     path.write_text(snippet.replace("/run/secrets/token", str(token)))
-    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", snippet), "https://hooks.example.org/x")
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", snippet), "https://hooks.example.org/x") | {
+        "APPRISE_URL": "json://example.org"
+    }
     assert load(path, environ=environ).path == path

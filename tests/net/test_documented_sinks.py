@@ -11,11 +11,13 @@ import pytest
 import trio
 from support.documents import FIRING, body_of
 from support.receiver import receiver
+from support.smtp import mail_server
 
 from monitor.config.load import load
 from monitor.net.sockets import SocketNet
 from monitor.plugin import Message
 from monitor.sinks.formats import NAMES
+from monitor.sinks.smtp import Smtp
 from monitor.system import SystemClock
 
 PAGE = (Path(__file__).parents[2] / "docs/sinks.md").read_text("utf-8")
@@ -26,6 +28,35 @@ def test_every_format_has_an_example():
     assert EXAMPLES.keys() == set(NAMES) - {"standard"}
 
 
+@pytest.mark.parametrize("kind", ["smtp", "apprise"])
+async def test_the_example_of_another_sink_works(kind, tmp_path):
+    file = tmp_path / "config.toml"
+    example = dict(re.findall(r"^## `([\w-]+)`\n\n```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))[kind]
+    file.write_text(example)
+    async with mail_server() as mail, receiver() as served:
+        environ = {"MAIL_PASSWORD": "p", "APPRISE_URL": f"json://127.0.0.1:{served.port}/hook"}
+        [settings] = load(file, environ=environ).sinks
+        sink = settings.sink
+        if isinstance(sink, Smtp):
+            sink = attrs.evolve(sink, host="127.0.0.1", port=mail.port, tls="none", username="", password="")
+        with trio.fail_after(20):
+            await sink.send(message_of(settings.name))
+    assert len(mail.mails) + len(served.received) == 1
+
+
+def message_of(sink: str) -> Message:
+    return Message(
+        id="m-1",
+        body=body_of(FIRING),
+        document=FIRING,
+        attempt=1,
+        now=datetime(2026, 11, 22, 15, 0, 11, tzinfo=UTC),
+        net=SocketNet(),
+        clock=SystemClock(),
+        sink=sink,
+    )
+
+
 @pytest.mark.parametrize("form", EXAMPLES)
 async def test_the_example_works(form, tmp_path):
     file = tmp_path / "config.toml"
@@ -34,17 +65,7 @@ async def test_the_example_works(form, tmp_path):
     [settings] = load(file, environ=environ).sinks
     async with receiver() as served:
         sink = attrs.evolve(settings.sink, url=served.url)
-        message = Message(
-            id="m-1",
-            body=body_of(FIRING),
-            document=FIRING,
-            attempt=1,
-            now=datetime(2026, 11, 22, 15, 0, 11, tzinfo=UTC),
-            net=SocketNet(),
-            clock=SystemClock(),
-            sink=settings.name,
-        )
         with trio.fail_after(20):
-            assert await sink.send(message) == "HTTP 204"
+            assert await sink.send(message_of(settings.name)) == "HTTP 204"
     [got] = served.received
     assert b"shop" in got.body

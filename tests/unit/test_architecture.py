@@ -58,6 +58,7 @@ MAY_BE_IMPURE = {
     "monitor.system": "is the real clock and the real dice",
     "monitor.net": "is the way out",
     "monitor.web.server": "sets options on the sockets of its own listener",
+    "monitor.sinks.smtp": "speaks by the standard library, whose connection it must be able to shut down",
     "monitor.signals": "holds the watchdog thread, which must count when the loop does not",
 }
 
