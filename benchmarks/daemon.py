@@ -133,6 +133,8 @@ class Inside:
     lag_p99: float
     lag_max: float
     drift: float  # how much later than in the first tenth of the time the median probe is in the last
+    first_p99: float  # how late the first probes were
+    first_max: float
 
 
 def inside(url: str, *, endpoints: int, interval: int, warm_up: float, seconds: float) -> Inside:

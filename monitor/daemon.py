@@ -20,10 +20,10 @@ import trio
 
 from monitor import address
 from monitor.core.errors import MonitorError, describe
-from monitor.core.schedule import LONGEST_FIRST_WAIT
+from monitor.core.schedule import longest_first_wait
 from monitor.core.tally import Tally
 from monitor.core.text import counted
-from monitor.limits import raise_descriptor_limit, spare_what_is_loaded
+from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
 from monitor.outbox import Outbox
@@ -76,6 +76,7 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
     daemon = Daemon(config, reload=reload)
 
     def ask(number: int) -> None:
+        token.run_sync_soon(collect_no_garbage)
         token.run_sync_soon(daemon.stop, signal.Signals(number).name)
 
     with stop_on_signals(ask, patience=PATIENCE):
@@ -90,7 +91,9 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
 
 async def _spare_what_stays(daemon: Daemon) -> None:
     """Spare the garbage collector's rounds the first results as well: what follows takes their place, one by one."""
-    with trio.move_on_after(LONGEST_FIRST_WAIT + 1):
+    enabled = daemon.config.enabled
+    first_results = max((longest_first_wait(each.interval, len(enabled)) for each in enabled), default=0.0)
+    with trio.move_on_after(first_results + 1):
         await daemon.stopping.wait()
         return
     spare_what_is_loaded()
@@ -227,13 +230,15 @@ class Daemon:
                 )
                 self._recorder.probe_now = self._supervisor.probe_now
                 for endpoint in self.config.enabled:
-                    self._supervisor.start(endpoint)
-                checkers.start_soon(self._recorder.run, name="review")
-                await checkers.start(self._reloader.run)
-                log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
-                task_status.started(front.url)
-                await self.stopping.wait()
-                checkers.cancel_scope.cancel()
+                    self._supervisor.start(endpoint, among=len(self.config.enabled))
+                async with trio.open_nursery() as beside:
+                    beside.start_soon(self._recorder.run, name="review")
+                    await beside.start(self._reloader.run)
+                    log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
+                    task_status.started(front.url)
+                    await self.stopping.wait()
+                    beside.cancel_scope.cancel()
+                self._supervisor.stop_all()
             with trio.move_on_after(_DRAIN_GRACE):  # the checkers are gone; send what is due now
                 await outbox.drained()
             services.cancel_scope.cancel()
@@ -277,7 +282,7 @@ class Daemon:
         for name in changed.endpoints.changed:
             self._supervisor.replace(after[name])
         for name in changed.endpoints.added:
-            self._supervisor.start(after[name])
+            self._supervisor.start(after[name], among=len(changed.endpoints.added))
 
         for stopped in gone:
             await stopped.wait()

@@ -15,11 +15,20 @@ def raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def collect_no_garbage() -> None:
+    """Stop the garbage collector's rounds: while much is made that stays, and at the end, when nothing needs to go.
+
+    With fifty thousand endpoints they take half of the time that it takes to start, and to stop.
+    """
+    gc.disable()
+
+
 def spare_what_is_loaded() -> None:
-    """Take everything there is now out of the garbage collector's rounds.
+    """Take everything there is now out of the garbage collector's rounds, which go on.
 
     With a thousand endpoints a round over all of it stops the loop for 200 ms, time and again; what stays for good,
     modules and configuration, is most of that. To be called once everything has started.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()

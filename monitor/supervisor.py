@@ -44,21 +44,24 @@ class Checker:
         self._nap = trio.CancelScope()
         self._asked = False
 
-    async def run(self, after: trio.Event | None) -> None:
-        """Probe on the grid until stopped; begin when *after* is set, so that two never probe one endpoint."""
+    async def run(self, after: trio.Event | None, among: int) -> None:
+        """Probe on the grid until stopped; begin when *after* is set, so that two never probe one endpoint.
+
+        *among* is how many endpoints start together.
+        """
         try:
             # Not in our own scope: who is stopped while it waits has not stopped before those ahead of it have.
             if after is not None:
                 await after.wait()
             with self._life:
-                await self._loop()
+                await self._loop(among)
         finally:
             self.stopped.set()
 
-    async def _loop(self) -> None:
+    async def _loop(self, among: int) -> None:
         endpoint, now = self.endpoint, trio.current_time()
         grid = grid_for(endpoint.name, endpoint.interval, now)
-        due = first_probe(endpoint.name, endpoint.interval, now)
+        due = first_probe(endpoint.name, endpoint.interval, now, among)
         while True:
             await self._sleep_until(due)
             await self._take_slot()
@@ -113,17 +116,25 @@ class Supervisor:
         self._record = record
         self._slots = slots
 
-    def start(self, endpoint: Endpoint, *, after: trio.Event | None = None) -> None:
-        """Start to watch *endpoint*, once *after* is set."""
+    def start(self, endpoint: Endpoint, *, after: trio.Event | None = None, among: int = 1) -> None:
+        """Start to watch *endpoint*, once *after* is set; it is one of *among* that start together."""
         checker = Checker(endpoint, probe=self._probe, record=self._record, slots=self._slots)
         self.checkers[endpoint.name] = checker
-        self._nursery.start_soon(checker.run, after, name=f"check:{endpoint.name}")
+        self._nursery.start_soon(checker.run, after, among, name=f"check:{endpoint.name}")
 
     def stop(self, name: str) -> trio.Event:
         """Stop to watch the endpoint *name*; the event is set when its task has ended."""
         checker = self.checkers.pop(name)
         checker.stop()
         return checker.stopped
+
+    def stop_all(self) -> None:
+        """Stop to watch anything; the nursery's block ends when every task has.
+
+        Each task ends by itself, in half the time that it takes a nursery to gather a cancellation from each.
+        """
+        for checker in self.checkers.values():
+            checker.stop()
 
     def replace(self, endpoint: Endpoint) -> None:
         """Watch *endpoint* in place of the one with its name, from when that one's task has ended."""

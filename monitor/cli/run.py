@@ -57,6 +57,7 @@ def command(
     """
     from monitor.config.load import load  # noqa: PLC0415
     from monitor.config.secrets import Masker  # noqa: PLC0415
+    from monitor.limits import collect_no_garbage  # noqa: PLC0415
 
     given: dict[str, object] = {}
     if listen is not None:
@@ -73,6 +74,7 @@ def command(
         masker |= loaded.masker  # what was ever a secret stays out of the log
         return loaded
 
+    collect_no_garbage()  # nearly all that is made until everything has started stays
     loaded = read()
     from monitor import daemon, logs  # noqa: PLC0415 - a mistake in the config is told before trio is loaded
 

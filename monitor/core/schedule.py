@@ -10,7 +10,8 @@ import math
 
 import attrs
 
-LONGEST_FIRST_WAIT = 15.0  # seconds: nobody waits longer than this for the first result
+LONGEST_FIRST_WAIT = 15.0  # seconds: nobody waits longer than this for the first result, unless they are too many
+_FIRST_PROBES = 800  # a second, at most, beside the ordinary ones: half of what one process on one core can do
 
 
 @attrs.frozen(kw_only=True)
@@ -42,9 +43,19 @@ def grid_for(name: str, interval: float, now: float) -> Grid:
     return Grid(anchor=now + spread(name) * interval, interval=interval)
 
 
-def first_probe(name: str, interval: float, now: float) -> float:
-    """When to probe for the first time: spread out, but soon even where the interval is long."""
-    return now + spread(name) * min(interval, LONGEST_FIRST_WAIT)
+def longest_first_wait(interval: float, among: int = 1) -> float:
+    """How long one of *among* endpoints that start together waits at most for its first probe, in seconds.
+
+    More than twelve thousand cannot all be probed within 15 s. Where the first probe would come so late that the
+    first slot of the grid follows at its heels, that slot is the first.
+    """
+    wait = max(LONGEST_FIRST_WAIT, among / _FIRST_PROBES)
+    return interval if wait > max(LONGEST_FIRST_WAIT, interval / 2) else min(interval, wait)
+
+
+def first_probe(name: str, interval: float, now: float, among: int = 1) -> float:
+    """When one of *among* endpoints that start together is probed first: spread out, but soon."""
+    return now + spread(name) * longest_first_wait(interval, among)
 
 
 def next_probe(grid: Grid, *, started: float, now: float, retry_interval: float | None) -> float:

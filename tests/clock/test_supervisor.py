@@ -210,6 +210,21 @@ async def test_stop_and_replace(nursery: trio.Nursery, autojump_clock: trio.test
     nursery.cancel_scope.cancel()
 
 
+async def test_when_all_stop_their_nursery_ends_by_itself(autojump_clock: trio.testing.MockClock) -> None:
+    log = Log()
+    async with trio.open_nursery() as checkers:
+        supervisor = Supervisor(checkers, probe=log.probe, record=log.record, slots=trio.CapacityLimiter(1))
+        supervisor.start(endpoint(Lasting(seconds=4), name="probing", interval=5))
+        supervisor.start(endpoint(Lasting(seconds=4), name="waiting for a slot", interval=5))
+        supervisor.start(endpoint(Lasting(), name="asleep", interval=1000))
+        await trio.sleep(40)
+        supervisor.start(endpoint(Lasting(), name="not begun"))
+        supervisor.replace(endpoint(Lasting(), name="probing", interval=2))
+        supervisor.stop_all()
+        stopped_at = trio.current_time()
+    assert trio.current_time() == stopped_at
+
+
 async def test_who_is_replaced_before_it_began_lets_nobody_overtake(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.schedule import Grid, first_probe, grid_for, next_probe, spread
+from monitor.core.schedule import Grid, first_probe, grid_for, longest_first_wait, next_probe, spread
 
 moments = st.floats(min_value=0, max_value=1e10)
 intervals = st.floats(min_value=0.001, max_value=1e7)
@@ -69,6 +69,44 @@ def test_a_thousand_endpoints_are_spread_evenly() -> None:
 def test_the_first_probe_comes_soon(name: str, interval: float, now: float) -> None:
     first = first_probe(name, interval, now)
     assert now <= first <= now + min(interval, 15.0) + 1e-5
+
+
+@given(name=names, interval=intervals, among=st.integers(1, 12_000))
+def test_up_to_twelve_thousand_wait_no_longer_than_one_does(name: str, interval: float, among: int) -> None:
+    assert first_probe(name, interval, 0.0, among) == first_probe(name, interval, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("interval", "among", "wait"),
+    [
+        (60, 12_000, 15),
+        (60, 20_000, 25),
+        (60, 24_000, 30),
+        (60, 24_001, 60),  # the next slot would come before half the interval has passed: that one is the first
+        (60, 50_000, 60),
+        (300, 50_000, 62.5),
+        (20, 50_000, 20),
+        (20, 100, 15),
+        (5, 50_000, 5),
+    ],
+)
+def test_more_take_their_time(interval: float, among: int, wait: float) -> None:
+    assert longest_first_wait(interval, among) == wait
+
+
+@pytest.mark.parametrize("interval", [10, 30, 60, 300])
+@pytest.mark.parametrize("among", [12_000, 20_000, 50_000, 100_000])
+def test_no_second_of_the_start_is_much_worse_than_the_rest(interval: float, among: int) -> None:
+    slots = [0] * 700
+    for number in range(0, among, 10):  # a tenth of them, in units of a tenth of a second's probes
+        name = f"e{number}"
+        grid, due = grid_for(name, interval, 0.0), first_probe(name, interval, 0.0, among)
+        while due < len(slots):
+            slots[int(due)] += 10
+            due = grid.after(due)
+    steady = among / interval
+    assert max(slots[2 * interval :]) < steady * 1.3 + 200
+    assert max(slots) < steady * 1.3 + 1100
 
 
 @given(name=names, interval=intervals, now=moments)
