@@ -3,9 +3,10 @@
     signals, watchdog
     └─ store                       open first, closed last
        └─ services                 the web face, the outbox
-          └─ checkers              one task per endpoint; reload
+          └─ checkers              one task per endpoint
+             └─ beside             what is about all of them: reviews, reload, the watch over itself
 
-Nesting is the shutdown order: a signal cancels the checkers, the outbox sends what is due within its grace, then
+Nesting is the shutdown order: a signal ends what is beside the checkers, then each of them, the outbox sends what is due within its grace, then
 the services go, then the store is closed. A thread sees to it that all of this takes less than five seconds.
 """
 
@@ -223,15 +224,17 @@ class Daemon:
         async with trio.open_nursery() as services:
             await services.start(front.serve, self)
             await services.start(outbox.run)
-            async with trio.open_nursery() as checkers:
-                await checkers.start(self._self_watch.run)
-                self._supervisor = Supervisor(
-                    checkers, probe=self._probe, record=self._self_watch.record, slots=self._slots
-                )
-                self._recorder.probe_now = self._supervisor.probe_now
-                for endpoint in self.config.enabled:
-                    self._supervisor.start(endpoint, among=len(self.config.enabled))
+            async with (
+                trio.open_nursery() as checkers
+            ):  # nothing but them: they end one by one, without being cancelled
                 async with trio.open_nursery() as beside:
+                    await beside.start(self._self_watch.run)
+                    self._supervisor = Supervisor(
+                        checkers, probe=self._probe, record=self._self_watch.record, slots=self._slots
+                    )
+                    self._recorder.probe_now = self._supervisor.probe_now
+                    for endpoint in self.config.enabled:
+                        self._supervisor.start(endpoint, among=len(self.config.enabled))
                     beside.start_soon(self._recorder.run, name="review")
                     await beside.start(self._reloader.run)
                     log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
