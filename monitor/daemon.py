@@ -6,8 +6,9 @@
           └─ checkers              one task per endpoint
              └─ beside             what is about all of them: reviews, reload, the watch over itself
 
-Nesting is the shutdown order: a signal ends what is beside the checkers, then each of them, the outbox sends what is due within its grace, then
-the services go, then the store is closed. A thread sees to it that all of this takes less than five seconds.
+Nesting is the shutdown order: a signal ends what is beside the checkers, then each of them; the outbox sends what is
+due within its grace, the services go, and the store is closed. A thread sees to it that all of this takes less than
+five seconds.
 """
 
 from __future__ import annotations
