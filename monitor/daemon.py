@@ -234,11 +234,12 @@ class Daemon:
                         checkers, probe=self._probe, record=self._self_watch.record, slots=self._slots
                     )
                     self._recorder.probe_now = self._supervisor.probe_now
-                    for endpoint in self.config.enabled:
-                        self._supervisor.start(endpoint, among=len(self.config.enabled))
+                    enabled = self.config.enabled
+                    for endpoint in enabled:
+                        self._supervisor.start(endpoint, among=len(enabled))
                     beside.start_soon(self._recorder.run, name="review")
                     await beside.start(self._reloader.run)
-                    log.info("watching %s", counted(len(self.config.enabled), "endpoint"))
+                    log.info("watching %s", counted(len(enabled), "endpoint"))
                     task_status.started(front.url)
                     await self.stopping.wait()
                     beside.cancel_scope.cancel()
