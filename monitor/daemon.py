@@ -206,6 +206,7 @@ class Daemon:
             rand=self._rand,
             log=logging.getLogger("monitor.outbox"),
             mask=self._mask,
+            tally=self.tally,
         )
         self._recorder = Recorder(store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring)
         await self._recorder.load()

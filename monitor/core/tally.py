@@ -21,9 +21,9 @@ class Tally:
         """*endpoint* was probed."""
         self.probes[endpoint, status] += 1
 
-    def delivered(self, sink: str, result: str) -> None:
-        """A try at *sink* ended: `delivered`, `retry` or `dead`."""
-        self.deliveries[sink, result] += 1
+    def delivered(self, sink: str, result: str, count: int = 1) -> None:
+        """A try at *sink* with *count* deliveries ended: `delivered`, `retry` or `dead`."""
+        self.deliveries[sink, result] += count
 
     def keep_only(self, endpoints: set[str]) -> None:
         """Forget the counts of every endpoint that is watched no longer."""

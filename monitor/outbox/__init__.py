@@ -21,6 +21,7 @@ from monitor.core.delivery import LONGEST_RETRY_AFTER, TRY_TIMEOUT
 from monitor.core.errors import DeliveryError, StoreError
 from monitor.core.pacing import Pace
 from monitor.core.steady import SteadyClock
+from monitor.core.tally import Tally
 from monitor.outbox.attempt import Delivered, attempt
 from monitor.outbox.ledger import STORE_PAUSE, Ledger
 from monitor.outbox.together import MOST_BEHIND, MOST_TOGETHER, messages, story
@@ -54,14 +55,17 @@ class Outbox:
         log: logging.Logger,
         mask: Callable[[str], str],
         try_timeout: float = TRY_TIMEOUT,
+        tally: Tally | None = None,
     ) -> None:
-        """Deliver from *store* to *sinks*, by name; *mask* takes secrets out of what is kept of a failure."""
+        """Deliver from *store* to *sinks*, by name; *mask* takes secrets out of what is kept of a failure; *tally* counts."""
         self._store = store
         self._sinks = dict(sinks)
         self._net = net
         self._clock = clock
         self._steady = SteadyClock(clock)  # for what is put off, so that a clock set back puts off nothing more
-        self._ledger = Ledger(store, clock=clock, steady=self._steady, rand=rand, log=log, mask=mask)
+        self._ledger = Ledger(
+            store, clock=clock, steady=self._steady, rand=rand, log=log, mask=mask, tally=tally or Tally()
+        )
         self._rand = rand
         self._log = log
         self._try_timeout = try_timeout

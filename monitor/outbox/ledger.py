@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.core.pacing import Pace
     from monitor.core.ports import Clock, Rand
     from monitor.core.steady import SteadyClock
+    from monitor.core.tally import Tally
     from monitor.store import Store
 
 STORE_PAUSE = 1.0  # seconds until a store that failed is asked again
@@ -39,14 +40,16 @@ class Ledger:
         rand: Rand,
         log: logging.Logger,
         mask: Callable[[str], str],
+        tally: Tally,
     ) -> None:
-        """Write to *store*; *mask* takes secrets out of what is kept of a failure."""
+        """Write to *store*, count in *tally*; *mask* takes secrets out of what is kept of a failure."""
         self._store = store
         self._clock = clock
         self._steady = steady
         self._rand = rand
         self._log = log
         self._mask = mask
+        self._tally = tally
         self._store_failed = False
 
     async def delivered(
@@ -58,6 +61,7 @@ class Ledger:
         await self._write(lambda: self._store.settle(*_ids(deliveries), attempts=attempts, at=at))
         if pace.answered():
             self._log.info("sink %s works again", settings.name)
+        self._tally.delivered(settings.name, "delivered", len(deliveries))
         for each in deliveries:
             self._log.debug("delivered %s to %s at try %d: %s", each.alert, each.sink, attempts, said or "ok")
 
@@ -85,6 +89,7 @@ class Ledger:
         )
         match answer:
             case Retry(not_before):
+                self._tally.delivered(settings.name, "retry", len(deliveries))
                 await self._write(
                     lambda: self._store.postpone(
                         *_ids(deliveries),
@@ -96,6 +101,7 @@ class Ledger:
                 )
             case Dead(why):
                 text = self._told(why)
+                self._tally.delivered(settings.name, "dead", len(deliveries))
                 for each in deliveries:
                     self._log.error("gave up %s %s to %s: %s", each.type, each.alert, each.sink, text)
                 await self._write(lambda: self._store.bury(*_ids(deliveries), attempts=attempts, error=text, at=now))

@@ -22,6 +22,7 @@ from monitor.config import SinkSettings
 from monitor.core.model import Alert
 from monitor.core.pacing import MOST_AT_ONCE
 from monitor.core.quantities import Duration
+from monitor.core.tally import Tally
 from monitor.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -209,6 +210,16 @@ async def test_trouble_backs_off_from_one_second_to_five_minutes(autojump_clock,
         await trio.sleep(3600)
     waits = [after - before for before, after in zip(ops.times, ops.times[1:], strict=False)]
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
+
+
+async def test_what_came_of_every_try_is_counted(autojump_clock):
+    store, tally = MemoryStore(), Tally()
+    ops = Scripted(script=[unavailable(), None, DeliveryError("HTTP 410", status=410)])
+    store.owe(alert("a"))
+    store.owe(alert("b"))
+    async with running(store, settings("ops", ops), tally=tally):
+        await trio.sleep(100)
+    assert tally.deliveries == {("ops", "retry"): 1, ("ops", "delivered"): 1, ("ops", "dead"): 1}
 
 
 async def test_the_jitter_is_the_dices(autojump_clock):
