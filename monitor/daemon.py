@@ -35,7 +35,8 @@ from monitor.reload import Reloader
 from monitor.selfwatch import SelfWatch
 from monitor.signals import stop_on_signals
 from monitor.store import Record
-from monitor.store.sqlite import in_thread, open_store
+from monitor.store.fallback import open_steady_store
+from monitor.store.sqlite import in_thread
 from monitor.supervisor import Supervisor
 from monitor.system import SystemClock, SystemRand
 from monitor.web.access import bind_problem
@@ -192,7 +193,7 @@ class Daemon:
         if problem := bind_problem(self.config.listen, self.config.access):
             raise MonitorError(problem)
         with self._front(self.config.listen) as front:
-            async with open_store(self.config.data_dir, clock=self.clock, run_sync=self._run_sync) as store:
+            async with open_steady_store(self.config.data_dir, clock=self.clock, run_sync=self._run_sync) as store:
                 self._store = store
                 await self._serve(store, front, task_status)
         log.info("stopped")

@@ -48,7 +48,19 @@ class StoreError(MonitorError):
     """The database cannot be opened, read or written."""
 
 
-class DamagedError(StoreError):
+class UnavailableError(StoreError):
+    """The database cannot be used now: a full disk, a lock, a file that is gone. It may work again later.
+
+    *full* where what is there can be read, perhaps, and not be added to.
+    """
+
+    def __init__(self, message: str, *, full: bool = False) -> None:
+        """Say what went wrong in one sentence."""
+        super().__init__(message)
+        self.full = full
+
+
+class DamagedError(UnavailableError):
     """The database's own structure is broken: no waiting mends it."""
 
 

@@ -29,20 +29,25 @@ def make(db: sqlite3.Connection, data_dir: Path, version: int) -> None:
     One of the same version is replaced. OSError and sqlite3.Error pass; nothing is left behind then.
     """
     part = data_dir / f"{name(version)}.part"
-    try:
-        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-        with contextlib.closing(sqlite3.connect(part)) as copy:
-            copy.execute("PRAGMA journal_mode = OFF")  # what is interrupted is made anew: no journal beside it
-            db.backup(copy)
-        _flush(part)
-        part.rename(data_dir / name(version))
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise
+    copy(db, part)
+    part.rename(data_dir / name(version))
     _flush(data_dir)
     for old in _copies(data_dir)[:-KEEP]:
         old.unlink()
+
+
+def copy(db: sqlite3.Connection, path: Path) -> None:
+    """Copy *db* to *path*, which nobody else may read, and onto the disk; nothing is left where that fails."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        with contextlib.closing(sqlite3.connect(path)) as other:
+            other.execute("PRAGMA journal_mode = OFF")  # what is interrupted is made anew: no journal beside it
+            db.backup(other)
+        _flush(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 def _copies(data_dir: Path) -> list[Path]:

@@ -7,10 +7,11 @@ SQLite before 3.51 can damage a database whose log is reset by one connection wh
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 from typing import TYPE_CHECKING
 
-from monitor.core.errors import DamagedError, StoreError
+from monitor.core.errors import DamagedError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,8 @@ _MEANING: dict[int, str] = {
     sqlite3.SQLITE_NOTADB: "it is not a database",
     sqlite3.SQLITE_CONSTRAINT: "the new values contradict those it holds",
 }
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}  # where a file cannot grow it may be either
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -74,19 +77,20 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the operating system raise in the block into a StoreError of one sentence.
+    """Turn what SQLite and the operating system raise in the block into an UnavailableError of one sentence.
 
     A DamagedError where the file's structure is broken.
     """
     try:
         yield
     except sqlite3.Error as error:
-        kind = DamagedError if _code(error) in _DAMAGE else StoreError
-        raise kind(f"cannot use the database {path}: {_meaning(error)}") from error
+        kind = DamagedError if _code(error) in _DAMAGE else UnavailableError
+        raise kind(f"cannot use the database {path}: {_meaning(error)}", full=_code(error) in _FULL) from error
     except UnicodeDecodeError as error:  # in a message of SQLite's, where the names of tables are damaged
         raise DamagedError(f"cannot use the database {path}: it is damaged") from error
     except OSError as error:
-        raise StoreError(f"cannot use {error.filename or path}: {error.strerror or error}") from error
+        sentence = f"cannot use {error.filename or path}: {error.strerror or error}"
+        raise UnavailableError(sentence, full=error.errno in _NO_ROOM) from error
 
 
 def _meaning(error: sqlite3.Error) -> str:

@@ -5,19 +5,24 @@ A database that is damaged is set aside and an empty one takes its place; one th
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
 import os
+import sqlite3
 from typing import TYPE_CHECKING
 
-from monitor.core.errors import DamagedError, StoreError
-from monitor.store import backup, database, schema, soundness
+from monitor.core.errors import DamagedError, StoreError, UnavailableError
+from monitor.store import backup, database, readers, schema, seed, soundness
 from monitor.store.lock import DirectoryLock
+from monitor.store.seed import Seed
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from monitor.store import Record
 
 NAME = "monitor.db"
 
@@ -33,6 +38,7 @@ class DataFiles:
         self.db = db
         self.loss = loss
         self._lock = lock
+        self._identity = _identity(path)
 
     @classmethod
     def open(
@@ -51,14 +57,74 @@ class DataFiles:
                 try:
                     db = _open(path, migrations)
                 except DamagedError as damage:
-                    aside = soundness.set_aside(path, now)
-                    loss = f"{damage}; it was set aside as {aside.name} and an empty one begun"
-                    log.error("%s", loss)  # noqa: TRY400 - says it all
+                    loss = _set_aside(path, now, damage)
                     db = _open(path, migrations)
             except BaseException:
                 lock.release()
                 raise
         return cls(path, lock, db, loss)
+
+    @classmethod
+    def glance(cls, data_dir: Path, *, most: int) -> tuple[dict[str, Record], Seed, dict[str, str]]:
+        """Read what a start needs of a database on a full disk, and write nothing: no lock, no log, no index.
+
+        Nothing where there is no database yet. UnavailableError where it cannot be read either.
+        """
+        path = data_dir / NAME
+        if not path.exists():
+            return {}, Seed(whole=True), {}
+        with database.explained(path), contextlib.closing(database.connect(path)) as db:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # then SQLite keeps its index of the log in memory
+            if schema.check(db, path) != len(schema.MIGRATIONS):
+                raise UnavailableError(f"{path} has an older schema, and there is no room to change it")
+            notes = dict(db.execute("SELECT key, value FROM notes"))
+            return readers.records(db), seed.read(db, most=most), notes
+
+    def check_there(self) -> None:
+        """Raise FileNotFoundError where the database's file is gone, or another: nothing written to it would last."""
+        found = self.path.stat()
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise FileNotFoundError(errno.ENOENT, "it is another file than the one that was opened", str(self.path))
+
+    def revive(self, *, damaged: bool, now: datetime) -> bool:
+        """Make what is open and what is in the directory one again; say whether it is another database now."""
+        with database.explained(self.path):
+            if damaged:
+                self.db.close()
+                self.loss = _set_aside(self.path, now, "it is damaged")
+                self._reopen()
+                return True
+            try:
+                self.check_there()
+            except FileNotFoundError:
+                return self._return()
+        return False
+
+    def _return(self) -> bool:
+        """Put the database back in its place: what the open connection still holds, unless another file is there."""
+        data_dir = self.path.parent
+        _make(data_dir)
+        if not self._lock.is_at(data_dir):
+            lock = DirectoryLock.take(data_dir)
+            self._lock.release()
+            self._lock = lock
+        another = self.path.exists()
+        if not another:
+            another = True
+            part = data_dir / f"{NAME}.part"
+            with contextlib.suppress(sqlite3.Error):  # then it is begun anew
+                backup.copy(self.db, part)
+                another = False
+        self.db.close()  # before the other is opened: it removes a log of the same name
+        if not another:
+            part.rename(self.path)
+            log.warning("the database was gone; it is back in %s, from what was still open", data_dir)
+        self._reopen()
+        return another
+
+    def _reopen(self) -> None:
+        self.db = _open(self.path, schema.MIGRATIONS)
+        self._identity = _identity(self.path)
 
     def close(self) -> None:
         """Empty the log into the database, close it, and let the next daemon in."""
@@ -70,6 +136,19 @@ class DataFiles:
                     self.db.close()
         finally:
             self._lock.release()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _set_aside(path: Path, now: datetime, damage: object) -> str:
+    """Rename the database at *path*; what is said of it."""
+    aside = soundness.set_aside(path, now)
+    loss = f"{damage}; it was set aside as {aside.name} and an empty one begun"
+    log.error("%s", loss)
+    return loss
 
 
 def _make(data_dir: Path) -> None:

@@ -39,6 +39,13 @@ class DirectoryLock:
             raise
         return cls(descriptor)
 
+    def is_at(self, data_dir: Path) -> bool:
+        """Is this the lock of *data_dir* as it is now?"""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), (data_dir / NAME).stat())
+        except FileNotFoundError:
+            return False
+
     def release(self) -> None:
         """Let go. The file stays: removing it would let two others lock two different files."""
         os.close(self._descriptor)

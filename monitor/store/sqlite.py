@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import attrs
 import trio
 
-from monitor.core.errors import MonitorError, StoreError
+from monitor.core.errors import MonitorError, StoreError, UnavailableError
 from monitor.core.uptime import NEVER
-from monitor.store import database, readers, rows, series, spans, writer
+from monitor.store import database, readers, rows, seed, series, spans, writer
 from monitor.store.files import DataFiles
 from monitor.store.group import GroupWriter
 from monitor.store.moments import millis, moment
 from monitor.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
@@ -71,7 +72,7 @@ async def open_store(data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thr
     """
     one = trio.CapacityLimiter(1)
     files = await run_sync(partial(DataFiles.open, data_dir, now=clock.wall()), limiter=one)
-    store = SqliteStore(files, clock, run_sync, one)
+    store = SqliteStore(data_dir, files, clock, run_sync, one)
     refused: MonitorError | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -91,24 +92,62 @@ async def open_store(data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thr
 
 
 class SqliteStore:
-    """A `Store` in one file. Make it with `open_store`."""
+    """A `Store` in one file. Make it with `open_store`, or with `open_steady_store`, which goes on without it."""
 
-    def __init__(self, files: DataFiles, clock: Clock, run_sync: RunSync, limiter: trio.CapacityLimiter) -> None:
-        """Own *files*; every call to them goes through *run_sync* with *limiter*."""
+    def __init__(
+        self,
+        data_dir: Path,
+        files: DataFiles | None,
+        clock: Clock,
+        run_sync: RunSync,
+        limiter: trio.CapacityLimiter,
+    ) -> None:
+        """Own *files* in *data_dir*, None: not open yet; every call to them goes through *run_sync* with *limiter*."""
+        self._data_dir = data_dir
         self._files = files
         self._run_sync = run_sync
         self._limiter = limiter
         self._upkeep = Upkeep(clock)
-        self._writes = GroupWriter(self._run, self._upkeep)
+        self._writes = GroupWriter(self._run_write, self._upkeep)
 
     async def _run(self, work: Work[T]) -> T:
         """Call *work* with the connection, where it may block."""
+        if (files := self._files) is None:
+            raise UnavailableError(f"the database in {self._data_dir} is not open")
 
         def blocking() -> T:
-            with database.explained(self._files.path):
-                return work(self._files.db)
+            with database.explained(files.path):
+                return work(files.db)
 
         return await self._run_sync(blocking, limiter=self._limiter)
+
+    async def _run_write(self, work: Work[T]) -> T:
+        """Call *work* as `_run` does, unless what it writes would be gone with a file that is no longer there."""
+        files = self._files
+
+        def there(db: sqlite3.Connection) -> T:
+            assert files is not None  # noqa: S101 - `_run` has seen to that
+            files.check_there()
+            return work(db)
+
+        return await self._run(there)
+
+    # For `fallback`, which goes on without the database and brings it back.
+
+    async def seed(self, most: int) -> seed.Seed:
+        """The deliveries that wait, at most *most*."""
+        return await self._run(partial(seed.read, most=most))
+
+    async def revive(self, *, damaged: bool, now: datetime) -> bool:
+        """Open the database again where that is needed; say whether it is another than before."""
+        if self._files is None:
+            self._files = await self._run_sync(partial(DataFiles.open, self._data_dir, now=now), limiter=self._limiter)
+            return False
+        return await self._run_sync(partial(self._files.revive, damaged=damaged, now=now), limiter=self._limiter)
+
+    async def apply(self, work: Work[T]) -> T:
+        """Do *work* in a transaction."""
+        return await self._writes.write(work)
 
     @property
     def dropped(self) -> int:
@@ -118,7 +157,7 @@ class SqliteStore:
     @property
     def loss(self) -> str | None:
         """Why the database began empty, if it was damaged; one sentence."""
-        return self._files.loss
+        return None if self._files is None else self._files.loss
 
     async def flush_for_ever(self) -> None:
         """Write what is appended, soon after; `open_store` runs this."""
@@ -127,6 +166,8 @@ class SqliteStore:
     async def close(self) -> None:
         """Write what was appended, and close; `open_store` calls this. Failures are logged."""
         await self._writes.close()
+        if self._files is None:
+            return
         try:
             await self._run_sync(self._files.close, limiter=self._limiter)
         except StoreError as error:

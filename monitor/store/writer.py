@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Alert
     from monitor.store import Entry
 
-_ENDPOINT = """
+ENDPOINT = """
     INSERT INTO endpoints (name, health, since, sequence, last, watched, described, alerting)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET
@@ -29,36 +29,36 @@ _ENDPOINT = """
         last = excluded.last, watched = excluded.watched, described = excluded.described,
         alerting = coalesce(excluded.alerting, alerting)
 """
-_INCIDENT = """
+INCIDENT = """
     INSERT INTO incidents (id, endpoint, started_at, reason, resolved_at) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
         started_at = excluded.started_at, reason = excluded.reason, resolved_at = excluded.resolved_at
 """
-_HISTORY = """
+HISTORY = """
     INSERT INTO history (endpoint, started_at, status, reason, duration, phases)
     VALUES ((SELECT id FROM endpoints WHERE name = ?), ?, ?, ?, ?, ?)
 """
-_TRANSITION = """
+TRANSITION = """
     INSERT INTO transitions (endpoint, before, after, at, reason, incident, outcome)
     VALUES (?, ?, ?, ?, ?, ?, ?)
 """
-_LATE = """
+LATE = """
     UPDATE transitions SET outcome = 'alerted' WHERE id = (SELECT max(id) FROM transitions WHERE endpoint = ?)
 """
-_ALERT = "INSERT INTO alerts (id, type, endpoint, created_at, body) VALUES (?, ?, ?, ?, ?)"
+ALERT = "INSERT INTO alerts (id, type, endpoint, created_at, body) VALUES (?, ?, ?, ?, ?)"
 _DELIVERY = """
     INSERT INTO deliveries (alert, sink, endpoint, state, head, not_before)
     VALUES (:alert, :sink, :endpoint, 'pending', NOT EXISTS (
         SELECT 1 FROM deliveries WHERE state = 'pending' AND sink = :sink AND endpoint = :endpoint
     ), :not_before)
 """
-_NOTE = "INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+NOTE = "INSERT INTO notes (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _POSTPONE = """
     UPDATE deliveries SET attempts = ?, first_try_at = ?, not_before = ?, last_error = ?
     WHERE id = ? AND state = 'pending'
 """
 _BUNDLE = "UPDATE deliveries SET digest = ? WHERE id = ? AND state = 'pending'"
-_LANE_OF = "SELECT sink, endpoint FROM deliveries WHERE id = ? AND state = 'pending'"
+LANE_OF = "SELECT sink, endpoint FROM deliveries WHERE id = ? AND state = 'pending'"
 _FINISH = """
     UPDATE deliveries
         SET state = ?, head = 0, attempts = coalesce(?, attempts), settled_at = ?, last_error = coalesce(?, last_error)
@@ -119,27 +119,28 @@ def _deliveries(alert: Alert) -> tuple[dict[str, str | int], ...]:
 
 def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
     """Write all of *entry*; returns the id of its transition."""
-    db.execute(_ENDPOINT, entry.endpoint)
-    db.executemany(_INCIDENT, entry.incidents)
+    db.execute(ENDPOINT, entry.endpoint)
+    db.executemany(INCIDENT, entry.incidents)
     if entry.history is not None:
-        db.execute(_HISTORY, entry.history)
+        db.execute(HISTORY, entry.history)
     if entry.spans:
         spans.write(db, str(entry.endpoint[0]), entry.spans)
-    _write_alerts(db, entry.alerts)
+    write_alerts(db, entry.alerts)
     if entry.late:
-        db.execute(_LATE, entry.endpoint[:1])
-    return None if entry.transition is None else db.execute(_TRANSITION, entry.transition).lastrowid
+        db.execute(LATE, entry.endpoint[:1])
+    return None if entry.transition is None else db.execute(TRANSITION, entry.transition).lastrowid
 
 
 def write_note(db: sqlite3.Connection, *, key: str, value: str, alerts: AlertRows) -> None:
     """Keep *value* under *key* in place of what was there, and write *alerts*."""
-    db.execute(_NOTE, (key, value))
-    _write_alerts(db, alerts)
+    db.execute(NOTE, (key, value))
+    write_alerts(db, alerts)
 
 
-def _write_alerts(db: sqlite3.Connection, alerts: AlertRows) -> None:
+def write_alerts(db: sqlite3.Connection, alerts: AlertRows) -> None:
+    """Write *alerts* with their deliveries, due at once."""
     for alert, deliveries in alerts:
-        db.execute(_ALERT, alert)
+        db.execute(ALERT, alert)
         db.executemany(_DELIVERY, deliveries)
 
 
@@ -180,10 +181,15 @@ def finish(
     error: str | None = None,
 ) -> None:
     """Take a pending delivery out of its lane, as `delivered` or `dead`; the next becomes the head."""
-    lane = db.execute(_LANE_OF, (delivery,)).fetchone()
+    lane = db.execute(LANE_OF, (delivery,)).fetchone()
     if lane is None:  # finished before: what a crash or a retry repeats changes nothing
         return
     db.execute(_FINISH, (state, attempts, millis(at), error and rows.text(error), delivery))
+    db.execute(_ELECT, lane)
+
+
+def elect(db: sqlite3.Connection, lane: tuple[str, str]) -> None:
+    """Make the first that waits in *lane* its head, if there is any."""
     db.execute(_ELECT, lane)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.entries import NOW, StandingClock
+import trio
+from support.entries import NOW, StandingClock, went_down
 
+from monitor.store.fallback import open_steady_store
 from monitor.store.sqlite import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 PROLOGUE = """
@@ -116,3 +120,156 @@ async def test_a_full_disk_costs_nothing_that_was_told(tmp_path: Path, pytestcon
     assert await whole_outages(tmp_path) == set(report["told"])
     async with open_store(tmp_path, clock=StandingClock()) as store:
         assert (await store.records())["appended"].sequence == 199  # waited, and came with a later commit
+
+
+# A disk that is full from the start, or becomes so, under the store that goes on without it.
+STEADY = """
+from support.entries import NOW
+from datetime import timedelta
+from monitor.store.fallback import open_steady_store
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+async def deliver(store):
+    sent = []
+    while due := await store.due(NOW + timedelta(days=1), room={"ops": 1000, "log": 1000}):
+        for each in due:
+            sent.append([each.sink, each.alert])
+            await store.settle(each.id, attempts=1, at=NOW)
+    return sent
+
+async def main():
+    wait = sys.argv[2] == "wait"
+    limit(0)
+    async with open_steady_store(data_dir, clock=StandingClock()) as store:
+        known = sorted(await store.records())
+        await store.commit(went_down("during", "during", sinks=SINKS))
+        sent = await deliver(store)
+        print(json.dumps({"known": known, "sent": sent, "away": store.unavailable}), flush=True)
+        if wait:
+            await trio.sleep_forever()
+        limit(resource.RLIM_INFINITY)
+        while store.unavailable:
+            await trio.sleep(0.1)
+
+trio.run(main)
+"""
+
+
+async def before(data_dir: Path) -> None:
+    async with open_store(data_dir, clock=StandingClock()) as store:
+        await store.commit(went_down("before", "before", sinks=("ops", "log")))
+
+
+def told(data_dir: Path, pytestconfig: pytest.Config, how: str) -> tuple[dict[str, object], subprocess.Popen[str]]:
+    with_support = pytestconfig.rootpath / "tests"
+    other = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.append({str(with_support)!r})\n{PROLOGUE}{STEADY}",
+            data_dir,
+            how,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = other.stdout.readline()
+    assert line, other.stderr.read()
+    return json.loads(line), other
+
+
+BOTH = [[sink, alert] for sink in ("ops", "log") for alert in ("before", "during")]
+
+
+async def test_a_start_on_a_full_disk_goes_on_from_what_is_there(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    await before(tmp_path)
+    report, other = told(tmp_path, pytestconfig, "heal")
+    with other:
+        assert other.wait(timeout=30) == 0
+    assert report == {"known": ["before"], "sent": BOTH, "away": True}
+    async with open_store(tmp_path, clock=StandingClock()) as store:
+        assert set(await store.records()) == {"before", "during"}
+        assert await store.pending() == 0
+        assert len(await store.transitions()) == 2
+
+
+async def test_a_first_start_on_a_full_disk(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    report, other = told(tmp_path / "new", pytestconfig, "heal")
+    with other:
+        assert other.wait(timeout=30) == 0
+    assert report == {"known": [], "sent": [["ops", "during"], ["log", "during"]], "away": True}
+    assert await whole_records(tmp_path / "new") == {"during"}
+
+
+async def test_killed_while_the_disk_is_full_the_database_is_as_it_was(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """What happened since then is seen again, and told again: it was never written."""
+    await before(tmp_path)
+    report, other = told(tmp_path, pytestconfig, "wait")
+    with other:
+        other.kill()
+    assert report["sent"] == BOTH
+    async with open_store(tmp_path, clock=StandingClock()) as store:
+        assert set(await store.records()) == {"before"}
+        assert await store.pending() == 2
+
+
+async def whole_records(data_dir: Path) -> set[str]:
+    async with open_store(data_dir, clock=StandingClock()) as store:
+        return set(await store.records())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of three megabytes."""
+    where = tmp_path / "disk"
+    where.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", where], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    yield where
+    subprocess.run(["umount", where], check=True)
+
+
+async def test_a_disk_that_really_is_full(small_disk: Path) -> None:
+    """From the beginning, and again when it has been up for a while."""
+    fill = small_disk / "fill"
+    with contextlib.suppress(OSError), fill.open("wb") as file:
+        while True:
+            file.write(b"x" * 4096)
+            file.flush()
+    with trio.fail_after(30):
+        async with open_steady_store(small_disk / "data", clock=StandingClock()) as store:
+            assert store.unavailable
+            await store.commit(went_down("one", "one"))
+            (one,) = await store.due(NOW, room={"ops": 10})
+            await store.settle(one.id, attempts=1, at=NOW)
+
+            fill.unlink()
+            while store.unavailable:
+                await trio.sleep(0.1)
+            number = 0
+            while not store.unavailable:
+                number += 1
+                await store.commit(went_down(f"two-{number}", f"two-{number}"))
+            assert number > 5
+            await store.commit(went_down("three", "three"))
+            assert (await store.pending()) == number + 1
+            (small_disk / "data" / "monitor.lock").stat()  # still there
+            sent = 0
+            while due := await store.due(NOW, room={"ops": 100}):
+                for each in due:
+                    await store.settle(each.id, attempts=1, at=NOW)
+                    sent += 1
+            assert sent == number + 1
+            await trio.run_process(["mount", "-o", "remount,size=16m", small_disk])
+            while store.unavailable:
+                await trio.sleep(0.1)
+            assert await store.pending() == 0
+            assert len(await store.transitions(limit=1000)) == number + 2

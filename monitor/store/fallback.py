@@ -1,0 +1,333 @@
+"""A store that goes on when its database does not: probing and alerting never wait for a disk.
+
+    async with open_steady_store(data_dir, clock=clock) as store:
+        ...
+
+Theory of operation. All goes to the database as long as that works. The first write that fails because the database
+is *unavailable* (full, locked, gone, damaged) begins a time in which everything is kept in memory (`kept`), and alerts
+are delivered from there. Every second the database is tried again: one transaction writes all that was kept
+(`merge`), and all is as before. Until then nothing else is written to it, so a crash finds it as it was when the
+trouble began, and what happened since is seen and told again.
+
+A database whose file is gone is made again from what the open connection still holds; one that is damaged is set
+aside and an empty one begun, into which all that is known is written. A full disk at the start: what is there is
+read, and the rest is as above.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from monitor.core.errors import DamagedError, MonitorError, StoreError, UnavailableError
+from monitor.store import readers, writer
+from monitor.store.files import DataFiles
+from monitor.store.kept import NEW, Kept
+from monitor.store.merge import merge
+from monitor.store.seed import Seed
+from monitor.store.sqlite import SqliteStore, in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from monitor.core.model import Alert, Delivery, Transition
+    from monitor.core.ports import Clock
+    from monitor.core.rollup import Series
+    from monitor.store import Entry, Maintenance, Record
+    from monitor.store.sqlite import RunSync
+
+T = TypeVar("T")
+
+PAUSE = 1.0  # seconds until the database is tried again
+MOST_SEEDED = 10_000  # deliveries that waited when the trouble began and are delivered meanwhile
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def open_steady_store(
+    data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thread
+) -> AsyncIterator[SteadyStore]:
+    """Open the store in *data_dir*, as `open_store` does; where the disk is full, go on with what can be read."""
+    one = trio.CapacityLimiter(1)
+    glance = None
+    try:
+        files = await run_sync(partial(DataFiles.open, data_dir, now=clock.wall()), limiter=one)
+    except UnavailableError as error:
+        if not error.full:
+            raise
+        glance = await run_sync(partial(DataFiles.glance, data_dir, most=MOST_SEEDED), limiter=one)
+        files = None
+        trouble = error
+    store = SteadyStore(SqliteStore(data_dir, files, clock, run_sync, one), clock)
+    if glance is not None:
+        store.begin_without(trouble, *glance)
+    refused: MonitorError | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.run)
+            try:
+                yield store
+            except MonitorError as error:  # what is meant for the user shall not need to be unwrapped
+                refused = error
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await store.close()
+    if refused is not None:
+        raise refused
+
+
+class SteadyStore:
+    """A `Store`; none of its writes raises UnavailableError."""
+
+    def __init__(self, main: SqliteStore, clock: Clock) -> None:
+        """Go to *main* as long as that works."""
+        self.coalesced = 0  # deliveries that were not made, because what they said was no longer true
+        self._main = main
+        self._clock = clock
+        self._records: dict[str, Record] = {}
+        self._kept: Kept | None = None
+        self._damaged = False
+        self._dropped = 0
+        self._next_id = NEW
+        self._moved: dict[int, int] = {}  # a delivery's id in memory -> in the database
+        self._trouble = trio.Event()
+        self._turn = trio.Lock()  # to begin, to end, and to use what is in memory
+
+    # What keeps it going.
+
+    async def run(self) -> None:
+        """Write what is appended, and bring the database back when it is away; `open_steady_store` runs this."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._main.flush_for_ever)
+            while True:
+                await self._trouble.wait()
+                while self._kept is not None:
+                    await trio.sleep(PAUSE)
+                    with trio.CancelScope(shield=True):
+                        await self._try_again()
+
+    async def close(self) -> None:
+        """Write what can be written, and close; `open_steady_store` calls this."""
+        if self._kept is not None:
+            await self._try_again()
+        if self._kept is not None:
+            lost = readers.pending(self._kept.db)
+            log.error("the database cannot be written at the end: what was kept in memory is lost, %d alerts too", lost)
+        await self._main.close()
+
+    @property
+    def unavailable(self) -> bool:
+        """Is the database away?"""
+        return self._kept is not None
+
+    @property
+    def loss(self) -> str | None:
+        """Why the database was begun anew, if it was damaged; one sentence."""
+        return self._main.loss
+
+    @property
+    def dropped(self) -> int:
+        """How many results were never written."""
+        return self._main.dropped + self._dropped + (self._kept.dropped if self._kept else 0)
+
+    def begin_without(
+        self, error: StoreError, records: dict[str, Record], seed: Seed, notes: Mapping[str, str]
+    ) -> None:
+        """Begin with a database that could be read, and no more."""
+        self._records = dict(records)
+        self._keep(error, seed)
+        assert self._kept is not None  # noqa: S101
+        self._kept.notes.update(notes)
+
+    async def _begin(self, error: UnavailableError) -> None:
+        async with self._turn:
+            if self._kept is not None:
+                return
+            self._damaged = isinstance(error, DamagedError)
+            try:
+                seed = await self._main.seed(MOST_SEEDED)
+            except StoreError:
+                seed = Seed()
+            self._keep(error, seed)
+
+    def _keep(self, error: StoreError, seed: Seed) -> None:
+        log.error("alerts and results are kept in memory until the database can be written: %s", error)
+        self._kept = Kept(seed, self._next_id)
+        self._trouble.set()
+
+    async def _try_again(self) -> None:
+        async with self._turn:
+            kept, now = self._kept, self._clock.wall()
+            assert kept is not None  # noqa: S101 - nobody else ends it
+            try:
+                fresh = await self._main.revive(damaged=self._damaged, now=now)
+                self._damaged = False
+                records = self._records
+                work = partial(merge, kept=kept, records=records, fresh=fresh, now=now)
+                self._moved = await self._main.apply(work)
+            except UnavailableError as error:
+                self._damaged = isinstance(error, DamagedError)
+                return
+            self._next_id = max(self._next_id, *self._moved) + 1 if self._moved else self._next_id
+            self._dropped += kept.dropped
+            self.coalesced += kept.coalesced
+            self._kept = None
+            self._trouble = trio.Event()
+            kept.close()
+            log.info("the database can be written again; all that was kept is in it")
+
+    async def _do(self, on_main: Callable[[], Awaitable[T]], on_kept: Callable[[Kept], T]) -> T:
+        """Do the one, or where the database is away, the other."""
+        while True:
+            if self._kept is None:
+                try:
+                    return await on_main()
+                except UnavailableError as error:
+                    await self._begin(error)
+            async with self._turn:
+                if self._kept is not None:
+                    return on_kept(self._kept)
+
+    def _now(self, deliveries: Collection[int]) -> tuple[int, ...]:
+        """Their ids in the database."""
+        return tuple(self._moved.get(each, each) for each in deliveries)
+
+    # What is known.
+
+    async def records(self) -> dict[str, Record]:
+        """Every endpoint ever kept, by name."""
+        if self._kept is None:
+            self._records = await self._main.records()
+        return dict(self._records)
+
+    async def commit(self, entry: Entry) -> Transition | None:
+        """Write *entry* now, or keep it; a transition that is only kept has no id yet."""
+        done = await self._do(partial(self._main.commit, entry), lambda kept: kept.commit(entry, self._clock.wall()))
+        self._records[entry.record.name] = entry.record
+        return done
+
+    def append(self, entry: Entry) -> None:
+        """Write *entry* soon, or keep it."""
+        if self._kept is None:
+            self._main.append(entry)
+        elif entry.decision is not None:
+            raise ValueError("an entry with a decision wants commit()")
+        else:
+            self._kept.append(entry)
+        self._records[entry.record.name] = entry.record
+
+    async def transitions(
+        self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100
+    ) -> Sequence[Transition]:
+        """Transitions in order of id, those with a larger id than *after*; what is only kept is not among them."""
+        return await self._main.transitions(endpoints=endpoints, after=after, limit=limit)
+
+    async def latest(self, endpoint: str, *, limit: int) -> Sequence[Transition]:
+        """The last transitions of *endpoint*, newest first, at most *limit*."""
+        return await self._main.latest(endpoint, limit=limit)
+
+    async def uptime(
+        self, *, endpoints: Collection[str] | None = None, windows: Mapping[str, timedelta], now: datetime
+    ) -> dict[str, dict[str, float | None]]:
+        """See `Store.uptime`."""
+        return await self._main.uptime(endpoints=endpoints, windows=windows, now=now)
+
+    async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
+        """See `Store.series`."""
+        return await self._main.series(endpoint, window=window, now=now)
+
+    async def mark(self, marks: Collection[Maintenance]) -> None:
+        """Keep when endpoints are in maintenance."""
+        await self._do(partial(self._main.mark, marks), lambda kept: kept.mark(marks))
+
+    async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
+        """Keep *value* under *key*, and write *alerts* with their deliveries."""
+        await self._do(partial(self._main.note, key, value, alerts), lambda kept: kept.note(key, value, alerts))
+
+    async def noted(self, key: str) -> Any:
+        """What `note` kept last under *key*, or None."""
+        if self._kept is not None and key in self._kept.notes:
+            return self._kept.noted(key)
+        return await self._main.noted(key)
+
+    # The outbox.
+
+    async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
+        """Deliveries to try now; see `Store.due`."""
+        return await self._do(
+            lambda: self._main.due(now, room=room, busy=self._now(busy)),
+            lambda kept: kept.due(now, room=dict(room), busy=frozenset(busy)),
+        )
+
+    async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
+        """When the earliest first-of-its-lane is due; see `Store.next_due`."""
+        return await self._do(
+            lambda: self._main.next_due(sinks=sinks, busy=self._now(busy)),
+            lambda kept: readers.next_due(kept.db, sinks=frozenset(sinks), busy=frozenset(busy)),
+        )
+
+    async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
+        """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
+        return await self._do(
+            lambda: self._main.behind(*self._now((delivery,)), limit=limit),
+            lambda kept: kept.behind(delivery, limit=limit),
+        )
+
+    async def members(self, delivery: int) -> Sequence[Delivery]:
+        """The pending deliveries of the digest that *delivery* is part of, in order of id; empty without a digest."""
+        return await self._do(
+            lambda: self._main.members(*self._now((delivery,))),
+            lambda kept: readers.members(kept.db, delivery=delivery),
+        )
+
+    async def bundle(self, deliveries: Collection[int], *, digest: str) -> None:
+        """Fix *deliveries* as one message."""
+        await self._do(
+            lambda: self._main.bundle(self._now(deliveries), digest=digest),
+            lambda kept: kept.bundle(deliveries, digest=digest),
+        )
+
+    async def settle(self, *deliveries: int, attempts: int, at: datetime) -> None:
+        """They were delivered, all of them in one message."""
+        step = partial(writer.finish_all, state="delivered", attempts=attempts, at=at, error=None)
+        await self._do(
+            lambda: self._main.settle(*self._now(deliveries), attempts=attempts, at=at),
+            lambda kept: kept.settle(deliveries, step),
+        )
+
+    async def postpone(
+        self, *deliveries: int, attempts: int, first_try_at: datetime, not_before: datetime, error: str
+    ) -> None:
+        """They failed and are to be tried again."""
+        how = {"attempts": attempts, "first_try_at": first_try_at, "not_before": not_before, "error": error}
+        await self._do(
+            lambda: self._main.postpone(*self._now(deliveries), **how),  # type: ignore[arg-type]
+            lambda kept: kept.settle(deliveries, partial(writer.postpone, **how)),  # type: ignore[arg-type]
+        )
+
+    async def bury(self, *deliveries: int, attempts: int, error: str, at: datetime) -> None:
+        """They are dead: kept, listed, no longer in the way of the next."""
+        step = partial(writer.finish_all, state="dead", attempts=attempts, at=at, error=error)
+        await self._do(
+            lambda: self._main.bury(*self._now(deliveries), attempts=attempts, error=error, at=at),
+            lambda kept: kept.settle(deliveries, step),
+        )
+
+    async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:
+        """Bury every pending delivery to a sink not in *keep*; where the database is away, when it is back."""
+        return await self._do(
+            lambda: self._main.abandon(keep=keep, busy=self._now(busy), error=error, at=at), lambda _: 0
+        )
+
+    async def pending(self) -> int:
+        """How many deliveries wait."""
+        return await self._do(self._main.pending, lambda kept: readers.pending(kept.db))
