@@ -57,7 +57,7 @@ class Outbox:
         try_timeout: float = TRY_TIMEOUT,
         tally: Tally | None = None,
     ) -> None:
-        """Deliver from *store* to *sinks*, by name; *mask* takes secrets out of what is kept of a failure; *tally* counts."""
+        """Deliver from *store* to *sinks*, by name; *mask* takes secrets out of what is kept; *tally* counts."""
         self._store = store
         self._sinks = dict(sinks)
         self._net = net
