@@ -275,6 +275,11 @@ def test_a_sink_for_outages_alone_hears_of_no_certificate() -> None:
     assert story.told() == ""
 
 
+def test_a_certificate_that_was_renewed_is_forgotten() -> None:
+    story = Story().play("+!!!++~~~")
+    assert story.told() == "30 firing up>degraded, 50 resolved degraded>up", "slow alone is not worth an alert"
+
+
 # Holds.
 
 
@@ -423,6 +428,15 @@ def test_it_flaps_on_after_a_restart_and_ends_in_time() -> None:
     assert story.told().endswith("steady, 3840 resolved down>up")
 
 
+def test_it_takes_a_change_to_begin_to_flap() -> None:
+    story = Story(endpoint(flap_window=10 * MINUTE)).play("+---++")
+    story.endpoint = endpoint(flap_window=10 * MINUTE, flap_changes=2)
+    story.look()
+    assert story.alerting.flapping is None
+    story.play("---")
+    assert story.told().endswith("80 flapping")
+
+
 # Leaving, and clocks.
 
 
@@ -464,7 +478,8 @@ def test_a_clock_set_back_makes_no_negative_duration_and_delays_nothing() -> Non
     assert [str(each).partition(" ")[2] for each in story.heard] == ["firing up>down", "reminder"]
     assert story.documents()[1]["data"]["incident"]["duration"] == 0.0
     story.play("++")
-    assert story.documents()[2]["data"]["incident"]["duration"] == 0.0
+    incident = story.documents()[2]["data"]["incident"]
+    assert (incident["duration"], incident["resolved_at"]) == (0.0, incident["started_at"])
 
 
 def test_a_change_of_what_is_worth_an_alert_is_seen_at_the_next_review() -> None:
