@@ -64,9 +64,7 @@ class Recorder:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._routes: Mapping[str, Route] = {}
         self._records: dict[str, Record] = {}
-        self._stale: dict[
-            str, datetime | None
-        ] = {}  # whose latest counted observation is from before the start, or a change of it
+        self._stale: dict[str, datetime | None] = {}  # whose latest counted observation is of before a start or change
         self._children: dict[str, dict[str, None]] = {}  # by parent: those whose `firing` waits because of it
         self._agenda = Agenda(clock)
         self._locks: collections.defaultdict[str, trio.Lock] = collections.defaultdict(trio.Lock)
