@@ -50,10 +50,14 @@ async def monitor(*args: str, cwd: Path, **more: str) -> Result:
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-async def start(*args: str, cwd: Path, **more: str) -> trio.Process:
-    """Start `monitor`, with pipes for stdout and stderr."""
+async def start(*args: str, cwd: Path, program: str = "monitor", **more: str) -> trio.Process:
+    """Start `monitor`, or another *program* that is it in the end, with pipes for stdout and stderr."""
     return await trio.lowlevel.open_process(
-        [*PROGRAM, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd, env=environment(**more)
+        [*PROGRAM[:-1], program, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env=environment(**more),
     )
 
 

@@ -72,14 +72,15 @@ class Daemon:
 
 
 @contextlib.asynccontextmanager
-async def daemon(directory: Path, *args: str, **more: str) -> AsyncIterator[Daemon]:
-    """Start `monitor run` in *directory*, ready."""
+async def daemon(directory: Path, *args: str, ready: bool = True, **more: str) -> AsyncIterator[Daemon]:
+    """Start `monitor run` in *directory*, and wait until it is ready unless told not to."""
     async with trio.open_nursery() as nursery:
         running = Daemon(await start("run", *args, cwd=directory, **more))
         try:
             nursery.start_soon(running.listen)
-            with trio.fail_after(PATIENCE):
-                await running.ready()
+            if ready:
+                with trio.fail_after(PATIENCE):
+                    await running.ready()
             yield running
         finally:
             nursery.cancel_scope.cancel()

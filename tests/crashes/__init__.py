@@ -1,0 +1,1 @@
+"""`make crash`: the real process, killed at random, many times."""
