@@ -142,7 +142,7 @@ class OwnTrouble:
         task_status.started()
         while True:
             now = self._clock.monotonic()
-            if now - looked >= LOOK:
+            if now >= looked + LOOK:  # the same sum as below: by another, rounding would let it spin
                 stood_still = self._clock.stalled()
                 self._look_at_stalls(stood_still - stalled, now - looked)
                 looked, stalled = now, stood_still

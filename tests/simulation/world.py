@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from monitor.web import Face
 
 STEP = 10 * MINUTE  # from one look at the invariants to the next
+_MOST_ROUNDS = 20_000  # of the loop, without time passing
 QUIET = 30 * MINUTE  # that everything has to settle in, once it has healed; and what six probes take
 
 
@@ -116,7 +117,7 @@ class World:
         gc.disable()  # and collect at known moments: what a collection finalizes shall be the same in every run
         try:
             with deterministic(self.scenario.seed):
-                trio.run(self._run, clock=self.virtual)
+                trio.run(self._run, clock=self.virtual, instruments=[_Livelock(self)])
         except* ViolationError:
             pass
         finally:
@@ -138,6 +139,7 @@ class World:
     async def _run(self) -> None:
         self._write_config()
         async with trio.open_nursery() as everything:
+            self.everything = everything.cancel_scope
             everything.start_soon(self._lives)
             everything.start_soon(self._steps)
             async with trio.open_nursery() as faults:
@@ -351,6 +353,24 @@ class _Started:
 
     def started(self, _: str) -> None:
         self._world.began()
+
+
+class _Livelock(trio.abc.Instrument):
+    """Ends a run in which the loop goes round and round, and time does not pass."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._at = -1.0
+        self._rounds = 0
+
+    def before_io_wait(self, timeout: float) -> None:
+        now = self._world.virtual.current_time()
+        if now != self._at:
+            self._at, self._rounds = now, 0
+        self._rounds += 1
+        if self._rounds == _MOST_ROUNDS:
+            self._world.violations.append(f"livelock: {_MOST_ROUNDS} rounds of the loop, and time does not pass")
+            self._world.everything.cancel()
 
 
 class _Log(logging.Handler):
