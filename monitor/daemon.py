@@ -23,10 +23,13 @@ import trio
 from monitor import address
 from monitor.core.errors import MonitorError, describe
 from monitor.core.schedule import longest_first_wait
+from monitor.core.silences import Silences
 from monitor.core.tally import Tally
 from monitor.core.text import counted
+from monitor.holds import Holds
 from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
+from monitor.maintenance import MaintenanceLedger
 from monitor.net.sockets import SocketNet
 from monitor.outbox import Outbox
 from monitor.probing import probe_once
@@ -34,6 +37,7 @@ from monitor.recorder import Recorder
 from monitor.reload import Reloader
 from monitor.selfwatch import SelfWatch
 from monitor.signals import stop_on_signals
+from monitor.silencer import Silencer
 from monitor.store import Record
 from monitor.store.fallback import open_steady_store
 from monitor.store.sqlite import in_thread
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from monitor.config import Config, Listen
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
-    from monitor.core.model import Endpoint, Observation
+    from monitor.core.model import Endpoint, Incident, Observation
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
     from monitor.reload import Hangups, Read
@@ -148,6 +152,9 @@ class Daemon:
         self.stopping = trio.Event()
         self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
         self._recorder: Recorder | None = None
+        self._holds = Holds(lambda: Silences() if self._silencer is None else self._silencer.silences)
+        self._silencer: Silencer | None = None
+        self._ledger: MaintenanceLedger | None = None
         self._supervisor: Supervisor | None = None
         self._outbox: Outbox | None = None
         self._self_watch: SelfWatch | None = None
@@ -169,6 +176,25 @@ class Daemon:
     def lateness(self) -> Mapping[str, Checker]:
         """What watches each endpoint, by its name: how late it is and what it missed."""
         return {} if self._supervisor is None else self._supervisor.checkers
+
+    @property
+    def silencer(self) -> Silencer:
+        """The silences, and who makes and ends them."""
+        assert self._silencer is not None  # noqa: S101 - as the store
+        return self._silencer
+
+    def flags(self, endpoint: Endpoint) -> Sequence[str]:
+        """What is so about *endpoint* now, beside its state."""
+        if self._recorder is None:
+            return ()
+        records = self._recorder.records
+        record = records.get(endpoint.name) or Record(name=endpoint.name)
+        return self._holds.flags(endpoint, record, records, self.clock.wall())
+
+    async def acknowledge(self, incident: str, *, by: str, comment: str) -> Incident | None:
+        """Stop the reminders of the open *incident*. See `Recorder.acknowledge`."""
+        assert self._recorder is not None  # noqa: S101 - as the store
+        return await self._recorder.acknowledge(incident, by=by, comment=comment)
 
     def not_ready(self) -> str | None:
         """Why the daemon is not ready, or None."""
@@ -209,20 +235,8 @@ class Daemon:
             mask=self._mask,
             tally=self.tally,
         )
-        self._recorder = Recorder(store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring)
-        await self._recorder.load()
-        self._configure(self._recorder, self.config)
-        await self._recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
-        self._self_watch = SelfWatch(
-            store,
-            self._recorder,
-            net=self._net,
-            clock=self.clock,
-            rand=self._rand,
-            config=lambda: self.config,
-            not_ready=self.not_ready,
-            ring=outbox.ring,
-        )
+        recorder, ledger = await self._loaded(store, outbox)
+        assert self._self_watch is not None  # noqa: S101 - it was made there
 
         async with trio.open_nursery() as services:
             await services.start(front.serve, self)
@@ -235,11 +249,12 @@ class Daemon:
                     self._supervisor = Supervisor(
                         checkers, probe=self._probe, record=self._self_watch.record, slots=self._slots
                     )
-                    self._recorder.probe_now = self._supervisor.probe_now
+                    recorder.probe_now = self._supervisor.probe_now
                     enabled = self.config.enabled
                     for endpoint in enabled:
                         self._supervisor.start(endpoint, among=len(enabled))
-                    beside.start_soon(self._recorder.run, name="review")
+                    beside.start_soon(recorder.run, name="review")
+                    beside.start_soon(ledger.run, name="maintenance")
                     await beside.start(self._reloader.run)
                     log.info("watching %s", counted(len(enabled), "endpoint"))
                     task_status.started(front.url)
@@ -250,13 +265,37 @@ class Daemon:
                 await outbox.drained()
             services.cancel_scope.cancel()
 
+    async def _loaded(self, store: Store, outbox: Outbox) -> tuple[Recorder, MaintenanceLedger]:
+        """What decides about alerts, with all that it must know from before."""
+        recorder = self._recorder = Recorder(
+            store, clock=self.clock, rand=self._rand, feed=self.feed, ring=outbox.ring, circumstances=self._holds
+        )
+        self._silencer = Silencer(store, clock=self.clock, rand=self._rand, changed=recorder.review_open)
+        await self._silencer.load()
+        await recorder.load()
+        ledger = self._ledger = MaintenanceLedger(store, clock=self.clock, known=recorder.records)
+        self._configure(recorder, ledger, self.config)
+        await recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
+        self._self_watch = SelfWatch(
+            store,
+            recorder,
+            net=self._net,
+            clock=self.clock,
+            rand=self._rand,
+            config=lambda: self.config,
+            not_ready=self.not_ready,
+            ring=outbox.ring,
+        )
+        return recorder, ledger
+
     async def _probe(self, endpoint: Endpoint) -> Observation:
         observation = await probe_once(endpoint, net=self._net, clock=self.clock, mask=self.config.masker or None)
         self.tally.probed(endpoint.name, observation.status)
         return observation
 
-    @staticmethod
-    def _configure(recorder: Recorder, config: Config) -> None:
+    def _configure(self, recorder: Recorder, ledger: MaintenanceLedger, config: Config) -> None:
+        self._holds.configure(config.enabled, config.maintenance)
+        ledger.configure(config.enabled, config.maintenance)
         recorder.configure(config.enabled, {sink.name: sink.route for sink in config.sinks}, config.external_url)
 
     def _mask(self, text: str) -> str:
@@ -283,7 +322,8 @@ class Daemon:
         gone = [self._supervisor.stop(name) for name in changed.endpoints.removed]
 
         self.config = config
-        self._configure(self._recorder, config)
+        assert self._ledger is not None  # noqa: S101
+        self._configure(self._recorder, self._ledger, config)
         self._slots.total_tokens = config.max_concurrent_probes
         self._outbox.replace_sinks({sink.name: sink for sink in config.sinks})
         for name in changed.endpoints.changed:

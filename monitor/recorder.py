@@ -16,10 +16,10 @@ import attrs
 import trio
 
 from monitor.agenda import Agenda
-from monitor.core.alerting import Acknowledgement, Decision, Situation, described, leave, review
+from monitor.core.alerting import Decision, Situation, described, leave, review
 from monitor.core.errors import StoreError
 from monitor.core.health import Health, advance
-from monitor.core.model import Code, State, Status
+from monitor.core.model import Acknowledgement, Code, State, Status
 from monitor.holds import NothingHolds
 from monitor.live import LiveFeed, Moved, Observed
 from monitor.store import Entry, Record
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.core.health import Change
-    from monitor.core.model import Endpoint, Observation, Route, Thresholds
+    from monitor.core.model import Endpoint, Incident, Observation, Route, Thresholds
     from monitor.core.ports import Clock, Rand
     from monitor.holds import Circumstances
     from monitor.store import Store
@@ -97,6 +97,10 @@ class Recorder:
     async def run(self) -> None:
         """Review whoever is due, until cancelled."""
         await self._agenda.run(self._review)
+
+    def review_open(self) -> None:
+        """Hold everything that is not settled against the truth again: something about any of it may have changed."""
+        self.review_soon(name for name in self._endpoints if self._is_open(name))
 
     def review_soon(self, names: Iterable[str]) -> None:
         """Hold the last words of *names* against the truth again: something about them may have changed."""
@@ -227,29 +231,24 @@ class Recorder:
             self._children.setdefault(parent, {})[name] = None
         self.review_soon(new)
 
-    async def acknowledge(self, incident: str, *, by: str, comment: str) -> bool:
-        """Stop the reminders of the open *incident*; say whether there is one. Raises StoreError."""
+    async def acknowledge(self, incident: str, *, by: str, comment: str) -> Incident | None:
+        """Stop the reminders of the open *incident*; None where there is none. Raises StoreError."""
         name = next(
             (name for name, each in self._records.items() if each.incident and each.incident.id == incident), None
         )
         if name is None:
-            return False
+            return None
         async with self._locks[name]:
             before = self._records[name]
             if before.incident is None or before.incident.id != incident:
-                return False
+                return None
             known = Acknowledgement(at=self._clock.wall(), by=by, comment=comment)
-            decision = Decision(
-                transition=None,
-                incident=before.incident,
-                sequence=before.sequence,
-                alerting=attrs.evolve(before.alerting, acknowledged=known),
-            )
+            after = attrs.evolve(before, incident=attrs.evolve(before.incident, acknowledged=known))
             with trio.CancelScope(shield=True):
-                await self._store.commit(Entry(record=_decided(before, decision), decision=decision))
-                self._records[name] = _decided(before, decision)
+                await self._store.commit(Entry(record=after))
+                self._records[name] = after
         self.review_soon((name,))
-        return True
+        return after.incident
 
     async def forget_all_but(self, names: Collection[str]) -> None:
         """Stop to watch every endpoint not in *names*: close its open incident, keep its sequence."""

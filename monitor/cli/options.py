@@ -33,6 +33,22 @@ def _chosen(ctx: click.Context, _: click.Parameter, value: str | None) -> Path:
     return Path(value or before or os.environ.get("MONITOR_CONFIG") or "config.toml")
 
 
+def author(command: F) -> F:
+    """Add `--author NAME`, of what somebody does at run time; default: the login name."""
+    return click.option("--author", metavar="NAME", default=_login_name, help="Who does this; default: who you are.")(
+        command
+    )
+
+
+def _login_name() -> str:
+    import getpass  # noqa: PLC0415 - few commands need it
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # nobody by this number: a container
+        return ""
+
+
 def duration(ctx: click.Context, param: click.Parameter, value: str | None) -> Duration | None:
     """The callback of an option that takes a length of time with its unit, as the config writes it: `1m30s`."""
     try:

@@ -14,10 +14,12 @@ COMMANDS = {
     "status": "Show what a running daemon sees now.",
     "validate": "Read the config; report every mistake at once.",
     "checks": "List the installed checks, or the options of one.",
+    "silence": "Send no alerts about a target for a while.",
+    "ack": "Stop the reminders of an incident.",
     "import": "Print the config of Gatus or Uptime Kuma as one of ours.",
     "demo": "Take a tour on loopback: no config, no internet.",
 }
-LATER = frozenset({"ack", "backtest", "outbox", "schema", "silence", "test-alert"})  # documented, not built yet
+LATER = frozenset({"backtest", "outbox", "schema", "test-alert"})  # documented, not built yet
 
 
 class _Commands(click.Group):

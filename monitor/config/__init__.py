@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.config.secrets import Masker
+    from monitor.core.maintenance import Window
     from monitor.core.model import Endpoint
     from monitor.core.quantities import Duration
     from monitor.plugin import Manner, Sink
@@ -75,6 +76,7 @@ class Config:
     dead_man: str | None = attrs.field(default=None, repr=False)  # where a sign of life is sent
     endpoints: tuple[Endpoint, ...]  # in the order of the file, disabled ones too
     sinks: tuple[SinkSettings, ...]
+    maintenance: tuple[Window, ...] = ()
     plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed
     masker: Masker = attrs.field(eq=False, repr=False)
 

@@ -10,6 +10,7 @@ import inspect
 import re
 import sys
 import types
+from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -18,7 +19,7 @@ import cattrs
 
 from monitor.config import Listen
 from monitor.config.positions import deeper
-from monitor.config.scalars import expression, listen, number, truth, whole
+from monitor.config.scalars import expression, listen, moment, number, time_of_day, truth, whole
 from monitor.core.errors import PluginError, describe
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, shown
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DEEPEST = 32  # levels of an Any
-_SCALARS = (str, int, float, bool, Duration, Lifetime, ByteSize, Expression, Template, Path, Listen)
+_SCALARS = (str, int, float, bool, Duration, Lifetime, ByteSize, Expression, Template, Path, Listen, datetime, time)
 _STEP = re.compile(r"[^.\[\]]+")
 
 
@@ -98,6 +99,8 @@ class Fields:
             (Template, lambda value: Template(texts.template(value))),
             (Path, lambda value: texts.path(texts.read(value))),
             (Listen, lambda value: listen(texts.read(value))),
+            (datetime, moment),
+            (time, lambda value: time_of_day(self._text_in(value))),
         ):
             converter.register_structure_hook(kind, _hook(read))
         for matches, factory in (

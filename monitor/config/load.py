@@ -12,6 +12,7 @@ from monitor.config import Access, Config
 from monitor.config.fields import Fields, Mistakes, built, mistakes, table_of
 from monitor.config.files import Source, read
 from monitor.config.problems import Problems
+from monitor.config.references import References
 from monitor.config.schema import (
     INCLUDED_TABLES,
     TABLES,
@@ -24,6 +25,7 @@ from monitor.config.schema import (
 from monitor.config.secrets import Masker
 from monitor.config.tables import NO_EXPECTATIONS, Draft, Tables, check_for, target_of, usable
 from monitor.config.texts import Texts, remember_passwords, without_password
+from monitor.config.windows import Windows
 from monitor.core.errors import ConfigError, MonitorError, PluginError
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
@@ -113,13 +115,17 @@ class _Loading:
         monitor, given = self._monitor()
         access = self._access()
         sources = [self.main, *self._included(given.get("include", ()))]
-        tables = Tables(self._fields, registry, self.problems)
+        references = References(self.problems)
+        tables = Tables(self._fields, registry, references, self.problems)
+        windows = Windows(self._fields, references, self.problems)
 
         sinks = list(self._each(sources, "sink", tables.sink))
         tables.known_sinks(self.main, ("monitor", "sinks"), given.get("sinks"))
         tables.defaults(self.main, self.main.tree.get("defaults", {}))
         drafts = list(self._each(sources, "endpoint", tables.endpoint))
         tables.known_groups()
+        references.hold_dependencies()
+        maintenance = list(self._each([self.main], "maintenance", windows.window))
         self.problems.raise_any()
 
         names = tuple(sink.name for sink in sinks)
@@ -134,6 +140,7 @@ class _Loading:
             reference=monitor.reference,
             dead_man=monitor.dead_man,
             endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
+            maintenance=tuple(maintenance),
             sinks=tuple(sinks),
             plugins=tuple(_references(registry)),
             masker=self.masker,
@@ -206,8 +213,6 @@ class _Loading:
         for name in source.tree:
             if name not in known:
                 self.problems.add(source, (name,), f"{problem}{did_you_mean(name, known)}")
-            elif name == "maintenance":
-                self.problems.add(source, (name,), "not available yet")
 
     def _each(
         self, sources: Iterable[Source], name: str, reader: Callable[[Source, int, dict[str, Any]], T | None]

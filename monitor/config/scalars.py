@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, time
 
 from monitor.config import Listen
 from monitor.core.quantities import Expression, shown
+
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
 def whole(value: object) -> int:
@@ -34,6 +37,21 @@ def expression(value: object) -> Expression:
     if type(value) is not str:
         raise ValueError(f"expected an expression, got {shown(value)}")
     return Expression(value)
+
+
+def moment(value: object) -> datetime:
+    """A date with a time of day, with an offset or without."""
+    if type(value) is not datetime:
+        raise ValueError(f"expected a date and time such as 2026-12-01T02:00:00Z, got {shown(value)}")
+    return value
+
+
+def time_of_day(value: object) -> time:
+    """Read `"02:00"`."""
+    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f'expected a time of day such as "02:00", got {shown(value)}')
+    return time(int(match[1]), int(match[2]))
 
 
 def listen(text: str) -> Listen:

@@ -6,7 +6,8 @@ The classes are read like a check's: attrs fields are keys. What a check or sink
 from __future__ import annotations
 
 import re
-from pathlib import Path  # noqa: TC003 - fields look their types up at run time
+from datetime import datetime, time  # noqa: TC003 - fields look their types up at run time
+from pathlib import Path  # noqa: TC003
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "sink")
 INCLUDED_TABLES = ("endpoint", "sink")
 _MOST_IN_A_ROW = 10_000
 
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
 
 def title(text: str) -> None:
     """The name of an endpoint or sink, or a group: it stands in URLs, labels and lists."""
@@ -31,8 +34,8 @@ def title(text: str) -> None:
         raise ValueError(f"expected printable characters, got {text!a}")
     if "/" in text:
         raise ValueError(f'expected a name without "/", got {shown(text)}')
-    if text in (".", ".."):  # a step of a path: no browser would ask for it
-        raise ValueError(f"expected a name other than . and .., got {shown(text)}")
+    if text in (".", "..", "*"):  # a step of a path, which no browser would ask for; every endpoint
+        raise ValueError(f"expected a name other than ., .. and *, got {shown(text)}")
     if text.startswith("group:"):
         raise ValueError(f'expected a name that does not begin with "group:", got {shown(text)}')
 
@@ -192,8 +195,20 @@ class EndpointTable(DefaultsTable):
     public: bool = key(default=False, doc="visitors may see it")
     description: str | None = key(default=None, doc="goes with its alerts")
     runbook: str | None = key(default=None, doc="goes with its alerts: what to do")
-    depends_on: Any = key(default=None, doc="endpoints without which it cannot work", available=False)
+    depends_on: tuple[str, ...] = key(default=(), doc="endpoints without which it cannot work")
     isolation: Literal["task", "process"] = key(default="task", doc="where its check runs", validator=_isolation)
+
+
+@attrs.frozen(kw_only=True)
+class MaintenanceTable:
+    """`[[maintenance]]`: when endpoints are worked on; probes go on, alerts do not."""
+
+    endpoints: tuple[str, ...] = key(doc="names of endpoints, `group:NAME`, or `*` for all")
+    duration: Duration = key(doc="how long")
+    start: datetime | None = key(default=None, doc="of one window; with an offset, or local with timezone")
+    days: tuple[Day, ...] = key(default=(), doc="of a weekly window")
+    at: time | None = key(default=None, doc="when a weekly window begins, by the clocks of timezone")
+    timezone: str | None = key(default=None, doc="an IANA name; a weekly window without is in UTC")
 
 
 @attrs.frozen(kw_only=True)

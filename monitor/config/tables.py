@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from monitor.config.fields import Fields
     from monitor.config.files import Source
     from monitor.config.problems import Problems
+    from monitor.config.references import References
     from monitor.config.secrets import Masker
     from monitor.plugins import Plugin, Registry
 
@@ -68,6 +69,7 @@ class Draft:
             reminder_interval=None if table.reminder_interval == "never" else Duration.parse(table.reminder_interval),
             flap_changes=table.flap_changes,
             flap_window=table.flap_window,
+            depends_on=table.depends_on,
             labels=table.labels,
             public=table.public,
             description=table.description,
@@ -78,10 +80,11 @@ class Draft:
 class Tables:
     """Reads the tables of every file; what is wrong goes to *problems*, and the rest is read all the same."""
 
-    def __init__(self, fields: Fields, registry: Registry, problems: Problems) -> None:
-        """Begin without any."""
+    def __init__(self, fields: Fields, registry: Registry, references: References, problems: Problems) -> None:
+        """Begin without any; *references* is told of every endpoint."""
         self._fields = fields
         self._registry = registry
+        self._references = references
         self._problems = problems
         self._names: dict[str, dict[str, tuple[str, int]]] = {"endpoint": {}, "sink": {}}  # who has a name first
         self._groups: dict[str | None, None] = {}  # those of all endpoints, in their order
@@ -158,6 +161,7 @@ class Tables:
         place = ("endpoint", index)
         own, options = _split(table, EndpointTable)
         record, values = self._own(source, place, EndpointTable, own, self._defaults)
+        self._references.met(source, place, values)
         self.known_sinks(source, (*place, "sinks"), values.get("sinks"))
         self._groups[values.get("group")] = None
         if "check" in own and "check" not in values:

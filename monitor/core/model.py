@@ -7,6 +7,7 @@ The words are those of PRODUCT section 1.
 from __future__ import annotations
 
 import enum
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import attrs
@@ -15,7 +16,6 @@ from monitor.core.quantities import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from monitor.core.expectations import Expectations
 
@@ -177,6 +177,7 @@ class Endpoint:
     reminder_interval: Duration | None = None  # None: never
     flap_changes: int = 6  # more transitions than that within *flap_window* are flapping
     flap_window: Duration = HALF_AN_HOUR
+    depends_on: tuple[str, ...] = ()  # names; the endpoint cannot work without them
     labels: Mapping[str, str] = attrs.field(factory=dict)
     public: bool = False
     description: str | None = None
@@ -223,6 +224,24 @@ ALL = Route()
 
 
 @attrs.frozen(kw_only=True)
+class Acknowledgement:
+    """Somebody knows of an incident: no more reminders."""
+
+    at: datetime
+    by: str = ""
+    comment: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The API's object."""
+        return {"at": timestamp(self.at), "by": self.by, "comment": self.comment}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read back what `to_json` wrote."""
+        return cls(at=datetime.fromisoformat(data["at"]), by=data["by"], comment=data["comment"])
+
+
+@attrs.frozen(kw_only=True)
 class Incident:
     """An outage: from the first failing probe to the first of the good ones that confirmed the return.
 
@@ -234,6 +253,9 @@ class Incident:
     started_at: datetime
     reason: Reason  # the one it began with
     resolved_at: datetime | None = None
+    acknowledged: Acknowledgement | None = None
+    # In the order in which they became known. Given by the store, 0 before; it is where it stands, not what it is.
+    number: int = attrs.field(default=0, eq=False)
 
 
 @attrs.frozen(kw_only=True)

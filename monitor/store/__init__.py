@@ -99,6 +99,19 @@ class Store(Protocol):
     async def mark(self, marks: Collection[Maintenance]) -> None:
         """Keep when endpoints are in maintenance; one with the same beginning is replaced, its end may be to come."""
 
+    async def marked(self, now: datetime) -> Sequence[Maintenance]:
+        """What `mark` kept of maintenance that is not over *now*."""
+
+    async def incidents(
+        self,
+        *,
+        endpoints: Collection[str] | None = None,
+        after: int = 0,
+        limit: int = 100,
+        only_open: bool = False,
+    ) -> Sequence[Incident]:
+        """Incidents in order of their number, those with a larger one than *after*; *endpoints* None: of all."""
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from monitor.core.alerting.words import NOTHING, Acknowledgement, Alerting, Flapping, Word
+from monitor.core.alerting.words import NOTHING, Alerting, Flapping, Word
 from monitor.core.model import OK, Outcome, Reason, State
 from monitor.store.moments import millis, moment
 
@@ -32,7 +32,6 @@ def alerting_text(alerting: Alerting) -> str:
         "held": None if alerting.held is None else str(alerting.held),
         "parents": alerting.parents,
         "suppressed": alerting.suppressed,
-        "acknowledged": None if alerting.acknowledged is None else _acknowledgement_json(alerting.acknowledged),
     }
     return _encode({key: value for key, value in data.items() if value})
 
@@ -42,7 +41,7 @@ def alerting_from_text(text: str | None) -> Alerting:
     data = {} if text is None else json.loads(text)
     if not data:
         return NOTHING
-    flapping, acknowledged = data.get("flapping"), data.get("acknowledged")
+    flapping = data.get("flapping")
     return Alerting(
         words={sink: _word(each) for sink, each in data.get("words", {}).items()},
         moments=tuple(moment(each) for each in data.get("moments", ())),
@@ -55,9 +54,6 @@ def alerting_from_text(text: str | None) -> Alerting:
         held=Outcome(data["held"]) if "held" in data else None,
         parents=tuple(data.get("parents", ())),
         suppressed=tuple(data.get("suppressed", ())),
-        acknowledged=None
-        if acknowledged is None
-        else Acknowledgement(at=moment(acknowledged["at"]), by=acknowledged["by"], comment=acknowledged["comment"]),
     )
 
 
@@ -86,10 +82,6 @@ def _word(data: dict[str, Any]) -> Word:
 
 def _flapping_json(flapping: Flapping) -> dict[str, Any]:
     return {"since": millis(flapping.since), "told": flapping.told}
-
-
-def _acknowledgement_json(acknowledgement: Acknowledgement) -> dict[str, Any]:
-    return {"at": millis(acknowledgement.at), "by": acknowledgement.by, "comment": acknowledgement.comment}
 
 
 def _reason_json(reason: Reason) -> dict[str, Any] | None:

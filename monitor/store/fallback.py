@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from monitor.core.model import Alert, Delivery, Transition
+    from monitor.core.model import Alert, Delivery, Incident, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
@@ -248,6 +248,21 @@ class SteadyStore:
     async def mark(self, marks: Collection[Maintenance]) -> None:
         """Keep when endpoints are in maintenance."""
         await self._do(partial(self._main.mark, marks), lambda kept: kept.mark(marks))
+
+    async def marked(self, now: datetime) -> Sequence[Maintenance]:
+        """See `Store.marked`; what is only kept is not among them."""
+        return await self._main.marked(now)
+
+    async def incidents(
+        self,
+        *,
+        endpoints: Collection[str] | None = None,
+        after: int = 0,
+        limit: int = 100,
+        only_open: bool = False,
+    ) -> Sequence[Incident]:
+        """See `Store.incidents`; what is only kept is not among them."""
+        return await self._main.incidents(endpoints=endpoints, after=after, limit=limit, only_open=only_open)
 
     async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
         """Keep *value* under *key*, and write *alerts* with their deliveries."""

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from datetime import datetime
 
-    from monitor.core.model import Delivery, Transition
+    from monitor.core.model import Delivery, Incident, Transition
     from monitor.store import Record
 
 _LARGEST = 2**63 - 1  # what SQLite can compare with
 
 _RECORDS = """
     SELECT e.name, e.health, e.since, e.sequence, e.last, e.watched, e.described, e.alerting,
-           i.id, i.endpoint, i.started_at, i.reason, i.resolved_at
+           i.id, i.endpoint, i.started_at, i.reason, i.acknowledged, i.resolved_at, i.number
     FROM endpoints e LEFT JOIN incidents i ON i.endpoint = e.name AND i.resolved_at IS NULL
 """
 _TRANSITIONS = """
@@ -35,6 +35,9 @@ _TRANSITIONS_OF_ONE = """
 _TRANSITIONS_OF = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
     FROM transitions WHERE id > ? AND endpoint IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
+"""
+_INCIDENTS = """
+    SELECT id, endpoint, started_at, reason, acknowledged, resolved_at, number FROM incidents WHERE number > ?
 """
 _LATEST = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
@@ -98,6 +101,24 @@ def transitions(
 def latest(db: sqlite3.Connection, *, endpoint: str, limit: int) -> list[Transition]:
     """Those of *endpoint*, newest first; at most *limit*."""
     return [rows.transition_from_row(row) for row in db.execute(_LATEST, (endpoint, max(0, limit)))]
+
+
+def incidents(
+    db: sqlite3.Connection, *, endpoints: Collection[str] | None, after: int, limit: int, only_open: bool
+) -> list[Incident]:
+    """Ascending by number; at most *limit*."""
+    statement = _INCIDENTS
+    values: list[int | str] = [max(-1, min(after, _LARGEST))]
+    if endpoints is not None and len(endpoints) == 1:
+        statement += " AND endpoint = ?"
+        values += endpoints
+    elif endpoints is not None:
+        statement += " AND endpoint IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(list(endpoints)))
+    if only_open:
+        statement += " AND resolved_at IS NULL"
+    found = db.execute(f"{statement} ORDER BY number LIMIT ?", (*values, max(0, limit)))
+    return [rows.incident_from_row(row) for row in found]
 
 
 def due(db: sqlite3.Connection, now: datetime, *, room: Mapping[str, int], busy: Collection[int]) -> list[Delivery]:

@@ -11,6 +11,7 @@ from monitor.core.errors import StoreError
 from monitor.core.health import NO_STREAK, Blind, Health, Streak
 from monitor.core.model import (
     OK,
+    Acknowledgement,
     Delivery,
     Incident,
     Observation,
@@ -159,7 +160,7 @@ def record_from_row(row: tuple[Any, ...]) -> Record:
             health=_health_from_text(health),
             since=_moment_or_none(since),
             sequence=sequence,
-            incident=None if incident[0] is None else _incident_from_row(tuple(incident)),
+            incident=None if incident[0] is None else incident_from_row(tuple(incident)),
             last=None if last is None else _observation_from_text(last),
             watched=bool(watched),
             described=None if described is None else json.loads(described),
@@ -168,25 +169,30 @@ def record_from_row(row: tuple[Any, ...]) -> Record:
 
 
 def incident_row(incident: Incident) -> Row:
-    """id, endpoint, started_at, reason, resolved_at."""
+    """id, endpoint, started_at, reason, acknowledged, resolved_at."""
     return (
         incident.id,
         incident.endpoint,
         millis(incident.started_at),
         _reason_text(incident.reason),
+        None if incident.acknowledged is None else _encode(incident.acknowledged.to_json()),
         _millis_or_none(incident.resolved_at),
     )
 
 
-def _incident_from_row(row: tuple[Any, ...]) -> Incident:
-    ident, endpoint, started_at, reason, resolved_at = row
-    return Incident(
-        id=ident,
-        endpoint=endpoint,
-        started_at=moment(started_at),
-        reason=_reason_from_text(reason),
-        resolved_at=_moment_or_none(resolved_at),
-    )
+def incident_from_row(row: tuple[Any, ...]) -> Incident:
+    """Read what `incident_row` wrote, followed by its number."""
+    ident, endpoint, started_at, reason, acknowledged, resolved_at, number = row
+    with _readable(f"incident {ident}"):
+        return Incident(
+            id=ident,
+            endpoint=endpoint,
+            started_at=moment(started_at),
+            reason=_reason_from_text(reason),
+            resolved_at=_moment_or_none(resolved_at),
+            acknowledged=None if acknowledged is None else Acknowledgement.from_json(json.loads(acknowledged)),
+            number=number,
+        )
 
 
 def history_row(endpoint: str, observation: Observation) -> Row:

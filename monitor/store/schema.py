@@ -204,6 +204,30 @@ _ROLLUPS = (
     "CREATE TABLE progress (of TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID",
 )
 
+# Readers page by a number that is never given twice, as of transitions; and it is known who knows.
+_NUMBERS = (
+    """
+    CREATE TABLE incidents_3 (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        endpoint TEXT NOT NULL,
+        started_at INTEGER NOT NULL,
+        reason TEXT,
+        resolved_at INTEGER,
+        acknowledged TEXT
+    )
+    """,
+    """
+    INSERT INTO incidents_3 (id, endpoint, started_at, reason, resolved_at)
+    SELECT id, endpoint, started_at, reason, resolved_at FROM incidents ORDER BY rowid
+    """,
+    "DROP TABLE incidents",
+    "ALTER TABLE incidents_3 RENAME TO incidents",
+    "CREATE UNIQUE INDEX incidents_open ON incidents (endpoint) WHERE resolved_at IS NULL",
+    "CREATE INDEX incidents_past ON incidents (resolved_at) WHERE resolved_at IS NOT NULL",
+    "CREATE INDEX incidents_of ON incidents (endpoint, number)",
+)
+
 # What one migration does: statements, or a function of the connection where statements do not suffice.
 Step = str | Callable[[sqlite3.Connection], object]
 
@@ -215,6 +239,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _WORDS,
     _SPANS,
     _ROLLUPS,
+    _NUMBERS,
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ import attrs
 
 from monitor.core.model import State
 from monitor.core.uptime import NEVER, Life, both, course
-from monitor.store.moments import millis
+from monitor.store import Maintenance
+from monitor.store.moments import millis, moment
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from monitor.core.uptime import Span
-    from monitor.store import Entry, Maintenance
+    from monitor.store import Entry
 
 Kind = Literal["watched", "down", "unknown", "maintenance"]
 
@@ -47,6 +48,10 @@ _KEPT = """
 _KEPT_OF = """
     SELECT e.name, s.kind, s.started_at, coalesce(s.ended_at, :now) FROM endpoints e JOIN spans s ON s.endpoint = e.id
     WHERE e.name = :endpoint AND coalesce(s.ended_at, :now) > :since
+"""
+_MARKED = """
+    SELECT e.name, s.started_at, s.ended_at FROM spans s JOIN endpoints e ON e.id = s.endpoint
+    WHERE s.kind = 'maintenance' AND s.ended_at > ?
 """
 _RUNS = "SELECT started_at, ended_at FROM runs WHERE ended_at > ?"
 
@@ -101,6 +106,14 @@ def mark(db: sqlite3.Connection, marks: Sequence[Maintenance]) -> None:
     """Write when endpoints are in maintenance."""
     for each in marks:
         write(db, each.endpoint, [Change("maintenance", since=each.started_at, until=each.ended_at)])
+
+
+def marked(db: sqlite3.Connection, *, now: datetime) -> list[Maintenance]:
+    """What `mark` wrote of maintenance that is not over."""
+    found = db.execute(_MARKED, (millis(now),))
+    return [
+        Maintenance(endpoint=name, started_at=moment(began), ended_at=moment(ended)) for name, began, ended in found
+    ]
 
 
 def lives(

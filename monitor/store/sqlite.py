@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from monitor.core.model import Alert, Delivery, Transition
+    from monitor.core.model import Alert, Delivery, Incident, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
@@ -224,6 +224,22 @@ class SqliteStore:
     async def mark(self, marks: Collection[Maintenance]) -> None:
         """Keep when endpoints are in maintenance; one with the same beginning is replaced, its end may be to come."""
         await self._writes.write(partial(spans.mark, marks=tuple(marks)))
+
+    async def marked(self, now: datetime) -> Sequence[Maintenance]:
+        """What `mark` kept of maintenance that is not over *now*."""
+        return await self._run(partial(spans.marked, now=now))
+
+    async def incidents(
+        self,
+        *,
+        endpoints: Collection[str] | None = None,
+        after: int = 0,
+        limit: int = 100,
+        only_open: bool = False,
+    ) -> Sequence[Incident]:
+        """Incidents in order of their number, those with a larger one than *after*; *endpoints* None: of all."""
+        asked = partial(readers.incidents, endpoints=endpoints, after=after, limit=limit, only_open=only_open)
+        return await self._run(asked)
 
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane, unless its id is in *busy*; *room* for each sink."""

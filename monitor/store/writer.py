@@ -30,9 +30,10 @@ ENDPOINT = """
         alerting = coalesce(excluded.alerting, alerting)
 """
 INCIDENT = """
-    INSERT INTO incidents (id, endpoint, started_at, reason, resolved_at) VALUES (?, ?, ?, ?, ?)
+    INSERT INTO incidents (id, endpoint, started_at, reason, acknowledged, resolved_at) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET
-        started_at = excluded.started_at, reason = excluded.reason, resolved_at = excluded.resolved_at
+        started_at = excluded.started_at, reason = excluded.reason, resolved_at = excluded.resolved_at,
+        acknowledged = excluded.acknowledged
 """
 HISTORY = """
     INSERT INTO history (endpoint, started_at, status, reason, duration, phases)

@@ -5,6 +5,8 @@
     answers.py  the shapes of an answer: JSON, problems, "not found", security headers
     api.py      health, readiness and the API
     feed.py     the live WebSocket
+    asking.py   what a request asks for, read strictly
+    incidents.py and silences.py, the resources that an admin does something about
     metrics.py  everything, for Prometheus
     page.py     the pages, with templates/ and static/
     app.py      the table of routes, each with its audience
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
+    from monitor.core.model import Endpoint, Incident
     from monitor.core.ports import Clock
+    from monitor.core.silences import Silence, Silences
     from monitor.core.tally import Tally
     from monitor.live import LiveFeed
     from monitor.store import Record, Store
@@ -39,6 +43,20 @@ class Lateness(Protocol):
     @property
     def missed(self) -> int:
         """Slots that passed unused, since the start."""
+
+
+class Silencing(Protocol):
+    """Makes and ends silences; `monitor.silencer` is the real thing."""
+
+    @property
+    def silences(self) -> Silences:
+        """Those there are."""
+
+    async def add(self, target: str, *, duration: float, author: str, comment: str) -> Silence:
+        """Silence *target* for *duration* seconds. Raises StoreError; MonitorError when there are too many."""
+
+    async def end(self, ident: str) -> Silence | None:
+        """End the silence *ident* now; None: there is none. Raises StoreError."""
 
 
 class Face(Protocol):
@@ -66,6 +84,16 @@ class Face(Protocol):
 
     def lateness(self) -> Mapping[str, Lateness]:
         """How well each endpoint's schedule is kept, by name."""
+
+    @property
+    def silencer(self) -> Silencing:
+        """The silences, and who makes and ends them."""
+
+    def flags(self, endpoint: Endpoint) -> Sequence[str]:
+        """What is so about *endpoint* now, beside its state: `maintenance`, `suppressed`, `flapping`, `silenced`."""
+
+    async def acknowledge(self, incident: str, *, by: str, comment: str) -> Incident | None:
+        """Stop the reminders of the open *incident*; None where there is none. Raises StoreError."""
 
     def records(self) -> Mapping[str, Record]:
         """How every endpoint stands now, by name; one that was never probed may be missing."""

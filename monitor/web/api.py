@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,12 +11,10 @@ from monitor.core.errors import ConfigError, MonitorError
 from monitor.core.model import Transition
 from monitor.core.text import counted
 from monitor.store import Record
-from monitor.web import objects
+from monitor.web import asking, objects
 from monitor.web.answers import json_answer, missing, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from starlette.requests import Request
 
     from monitor.core.model import Endpoint
@@ -26,12 +23,6 @@ if TYPE_CHECKING:
 
 MOST_TRANSITIONS = 1000
 USUAL_TRANSITIONS = 100
-_LARGEST_ID = 2**63 - 1
-_NUMBER = re.compile(r"[0-9]{1,19}")  # int() takes more: signs, spaces, underscores, other scripts
-
-
-class QueryError(ValueError):
-    """A query parameter that cannot be read."""
 
 
 @attrs.frozen
@@ -78,17 +69,20 @@ class Api:
         endpoint, record = found
         if not caller.reads:
             return json_answer(self._object(endpoint, record, caller))
-        return json_answer(objects.detailed_json(endpoint, record, self.face.clock.wall()))
+        return json_answer(objects.detailed_json(endpoint, record, self.face.flags(endpoint), self.face.clock.wall()))
 
     async def transitions(self, request: Request, caller: Caller) -> Response:
         """A page of transitions; `next` is the `after` of the following one, null when there is none yet."""
         try:
-            limit = _number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
-            after = _number(request, "after", 0, 0, _LARGEST_ID)
-        except QueryError as exc:
+            limit = asking.number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
+            after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
+        except asking.AskingError as exc:
             return problem(400, str(exc))
         # One more than asked for says whether there is more.
-        found = await self._transitions(request.query_params.get("endpoint") or None, after, limit + 1, caller)
+        wanted = may_see(self.face, caller, request.query_params.get("endpoint") or None)
+        store = self.face.store
+        nothing = wanted is not None and not wanted
+        found = () if nothing else await store.transitions(endpoints=wanted, after=after, limit=limit + 1)
         page = found[:limit]
         as_json = Transition.to_json if caller.reads else objects.public_transition_json
         following = page[-1].id if len(found) > limit else None
@@ -100,18 +94,10 @@ class Api:
         return problem(426, "The live feed speaks WebSocket: connect with ws:// or wss://.", headers)
 
     def _object(self, endpoint: Endpoint, record: Record, caller: Caller) -> dict[str, Any]:
-        as_json = objects.endpoint_json if caller.reads else objects.public_json
-        return as_json(endpoint, record, self.face.clock.wall())
-
-    async def _transitions(self, name: str | None, after: int, limit: int, caller: Caller) -> Sequence[Transition]:
-        """Read them; a reader may ask for an endpoint that has left the config, a visitor sees only what is there."""
-        wanted = None if name is None else {name}
+        now = self.face.clock.wall()
         if not caller.reads:
-            seen = {endpoint.name for endpoint, _ in visible(self.face, caller)}
-            wanted = seen if wanted is None else seen & wanted
-        if wanted is not None and not wanted:
-            return ()
-        return await self.face.store.transitions(endpoints=wanted, after=after, limit=limit)
+            return objects.public_json(endpoint, record, now)
+        return objects.endpoint_json(endpoint, record, self.face.flags(endpoint), now)
 
 
 def visible(face: Face, caller: Caller) -> list[tuple[Endpoint, Record]]:
@@ -129,10 +115,13 @@ def visible_one(face: Face, caller: Caller, name: str) -> tuple[Endpoint, Record
     return next((found for found in visible(face, caller) if found[0].name == name), None)
 
 
-def _number(request: Request, name: str, default: int, least: int, most: int) -> int:
-    text = request.query_params.get(name, "")
-    if not text:
-        return default
-    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
-        raise QueryError(f"{name} must be a whole number from {least} to {most}.")
-    return int(text)
+def may_see(face: Face, caller: Caller, name: str | None) -> set[str] | None:
+    """The endpoints of which *caller* may see the past, only *name* if there is one; None: all.
+
+    A reader may ask for an endpoint that has left the config, a visitor sees only what is there.
+    """
+    wanted = None if name is None else {name}
+    if caller.reads:
+        return wanted
+    seen = {endpoint.name for endpoint, _ in visible(face, caller)}
+    return seen if wanted is None else seen & wanted

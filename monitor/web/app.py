@@ -17,8 +17,10 @@ from monitor.web.answers import Secured, failure, missing
 from monitor.web.api import Api
 from monitor.web.assets import Static
 from monitor.web.feed import Live
+from monitor.web.incidents import IncidentsApi
 from monitor.web.metrics import Metrics
 from monitor.web.page import Pages
+from monitor.web.silences import SilencesApi
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,6 +36,7 @@ Ways = Mapping[str, tuple[Audience, Answer]]
 def create_app(face: Face) -> ASGIApp:
     """Make the ASGI application that shows *face*."""
     api, pages, static, live, metrics = Api(face), Pages(face), Static(), Live(face), Metrics(face)
+    incidents, silences = IncidentsApi(face), SilencesApi(face)
 
     def route(path: str, audience: Audience, answer: Answer) -> Route:
         return ways(path, {"GET": (audience, answer)})
@@ -49,6 +52,12 @@ def create_app(face: Face) -> ASGIApp:
             route("/api/v1/endpoints", Audience.PUBLIC, api.endpoints),
             route("/api/v1/endpoints/{name}", Audience.PUBLIC, api.endpoint),
             route("/api/v1/transitions", Audience.PUBLIC, api.transitions),
+            route("/api/v1/incidents", Audience.PUBLIC, incidents.every),
+            ways("/api/v1/incidents/{id}/ack", {"POST": (Audience.ADMINS, incidents.acknowledge)}),
+            ways(
+                "/api/v1/silences", {"GET": (Audience.READERS, silences.every), "POST": (Audience.ADMINS, silences.add)}
+            ),
+            ways("/api/v1/silences/{id}", {"DELETE": (Audience.ADMINS, silences.end)}),
             route("/api/v1/live", live.audience, api.no_upgrade),
             WebSocketRoute("/api/v1/live", live.serve),
             ways("/-/reload", {"POST": (Audience.ADMINS, api.reload)}),

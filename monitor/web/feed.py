@@ -85,7 +85,7 @@ class Live:
         """Encode *event* once for all the clients that it goes to, one after the other."""
         latest, text = self._encoded
         if latest is not event:
-            text = encode(live_json(event, self._face.clock.wall())).decode()
+            text = encode(live_json(event, self._face.flags, self._face.clock.wall())).decode()
             self._encoded = (event, text)
         return text
 

@@ -10,14 +10,15 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from monitor.core.alerting import incident_json
-from monitor.core.model import Outcome, State, Status, timestamp
+from monitor.core import alerting
+from monitor.core.model import State, Status, timestamp
 from monitor.live import Moved, Observed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from monitor.core.model import Endpoint, Observation, Transition
+    from monitor.core.model import Endpoint, Incident, Observation, Transition
     from monitor.live import Event
     from monitor.store import Record
 
@@ -40,7 +41,7 @@ def latency(record: Record) -> float | None:
     return last.duration if last is not None and last.status in (Status.UP, Status.DEGRADED) else None
 
 
-def endpoint_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str, Any]:
+def endpoint_json(endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime) -> dict[str, Any]:
     """An endpoint as readers see it; `status`, `reason` and `observed_at` are null before the first probe."""
     last, since, seconds = record.last, shown_since(endpoint, record), latency(record)
     return {
@@ -55,33 +56,27 @@ def endpoint_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str
         "latency": None if seconds is None else round(seconds, 6),
         "observed_at": None if last is None else timestamp(last.started_at),
         "uptime": uptime_json(),
-        "flags": flags(record),
+        "flags": list(flags),
         "labels": dict(endpoint.labels),
         "description": endpoint.description,
         "public": endpoint.public,
+        "depends_on": list(endpoint.depends_on),
         "incident": None if record.incident is None else incident_json(record.incident, now),
     }
 
 
-def flags(record: Record) -> list[str]:
-    """What is to be known beside the state."""
-    alerting = record.alerting
-    found = {"suppressed": alerting.held is Outcome.DEPENDENCY, "flapping": alerting.flapping is not None}
-    return [flag for flag, there in found.items() if there]
-
-
-def detailed_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str, Any]:
+def detailed_json(endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime) -> dict[str, Any]:
     """An endpoint as readers see it, with its last `observation` (null before the first)."""
     observation = None if record.last is None else observation_json(record.last)
-    return {**endpoint_json(endpoint, record, now), "observation": observation}
+    return {**endpoint_json(endpoint, record, flags, now), "observation": observation}
 
 
 def public_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str, Any]:
     """An endpoint as visitors see it: no address, no reason, no label."""
     incident = None
     if record.incident is not None:
-        full = incident_json(record.incident, now)
-        incident = {key: full[key] for key in ("started_at", "resolved_at", "duration")}
+        incident = public_incident_json(record.incident, now)
+        del incident["endpoint"]
     return {
         "name": endpoint.name,
         "group": endpoint.group,
@@ -89,6 +84,22 @@ def public_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str, 
         "uptime": uptime_json(),
         "incident": incident,
     }
+
+
+def incident_json(incident: Incident, now: datetime) -> dict[str, Any]:
+    """An incident as readers see it; while open its duration runs to *now*."""
+    known = incident.acknowledged
+    return {
+        **alerting.incident_json(incident, now),
+        "endpoint": incident.endpoint,
+        "acknowledged": None if known is None else known.to_json(),
+    }
+
+
+def public_incident_json(incident: Incident, now: datetime) -> dict[str, Any]:
+    """An incident as visitors see it: of which endpoint, and when."""
+    full = incident_json(incident, now)
+    return {key: full[key] for key in ("endpoint", "started_at", "resolved_at", "duration")}
 
 
 def uptime_json() -> dict[str, float | None]:
@@ -114,11 +125,11 @@ def public_transition_json(transition: Transition) -> dict[str, Any]:
     return {key: full[key] for key in ("id", "endpoint", "from", "to", "at")}
 
 
-def live_json(event: Event, now: datetime) -> dict[str, Any]:
+def live_json(event: Event, flags: Callable[[Endpoint], Sequence[str]], now: datetime) -> dict[str, Any]:
     """A message of the live feed."""
     match event:
         case Observed(endpoint, record):
-            return {"type": "observation", "data": detailed_json(endpoint, record, now)}
+            return {"type": "observation", "data": detailed_json(endpoint, record, flags(endpoint), now)}
         case Moved(transition):
             return {"type": "transition", "data": transition.to_json()}
 

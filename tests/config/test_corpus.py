@@ -5,12 +5,15 @@ To add a case, write the .toml and the .txt; the test shows what differs.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from monitor.config.load import load
 from monitor.core.errors import ConfigError
+from monitor.core.maintenance import Once, Weekly, Window
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 BAD = sorted(CONFIGS.glob("bad-*.toml"))
@@ -82,6 +85,20 @@ def test_every_key():
         ("included", "log", 3 * 86400),
     ]
     assert [(sink.group_wait, sink.per_minute) for sink in config.sinks] == [(0, 6), (1, None), (1, None), (1, None)]
+
+
+def test_maintenance_and_dependencies():
+    environ = {"READ_TOKEN": "x", "PASSWORD": "p@ss", "TOKEN": "tok-12345"}
+    config = load(Path("good-everything.toml"), environ=environ)
+    assert [endpoint.depends_on for endpoint in config.endpoints] == [("feed", "included"), (), (), (), ()]
+    offset, local, weekly, always = config.maintenance
+    assert offset == Window(("shop", "group:web"), Once(start=datetime(2026, 12, 1, 1, tzinfo=UTC), duration=7200))
+    assert local.when == Once(start=datetime(2026, 12, 1, 7, 0, 0, 500_000, tzinfo=UTC), duration=86400)
+    assert (weekly.targets, weekly.when) == (
+        ("*",),
+        Weekly(days=frozenset({2, 6}), at=time(23, 30), duration=3600, zone=ZoneInfo("Europe/Berlin")),
+    )
+    assert always.when == Weekly(days=frozenset({0}), at=time(0), duration=7 * 86400, zone=UTC)
 
 
 def test_own_keys_go_before_defaults_and_nothing_is_merged():

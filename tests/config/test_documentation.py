@@ -11,7 +11,15 @@ import pytest
 from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.steps import Step
 from monitor.config.load import load
-from monitor.config.schema import AccessTable, DefaultsTable, EndpointTable, MonitorTable, PluginsTable, SinkTable
+from monitor.config.schema import (
+    AccessTable,
+    DefaultsTable,
+    EndpointTable,
+    MaintenanceTable,
+    MonitorTable,
+    PluginsTable,
+    SinkTable,
+)
 from monitor.plugin import key_of
 from monitor.plugins import Registry
 
@@ -28,6 +36,7 @@ TABLES = {
     "`[monitor.access]`": AccessTable,
     "`[plugins]`": PluginsTable,
     "`[[endpoint]]`": EndpointTable,
+    "`[[maintenance]]`": MaintenanceTable,
     "`[[sink]]`": SinkTable,
     "Connections": Connecting,
     **{f"Check `{kind}`": plugin.cls for kind, plugin in REGISTRY.checks.items() if plugin.origin == "nursery-monitor"},

@@ -15,14 +15,29 @@ from monitor.config.secrets import Masker
 from monitor.core.alerting import NOTHING, Decision
 from monitor.core.errors import MonitorError, Problem
 from monitor.core.health import Health
-from monitor.core.model import OK, Code, Endpoint, Incident, Observation, Outcome, Reason, State, Status, Transition
+from monitor.core.model import (
+    OK,
+    Acknowledgement,
+    Code,
+    Endpoint,
+    Incident,
+    Observation,
+    Outcome,
+    Reason,
+    State,
+    Status,
+    Transition,
+)
 from monitor.core.tally import Tally
+from monitor.holds import Holds
 from monitor.live import LiveFeed, Moved, Observed
+from monitor.silencer import Silencer
 from monitor.store import Entry, Record
 from monitor.web.app import create_app
 from monitor.web.server import listen, serve
 from support.entries import NOW, StandingClock
 from support.memory_store import MemoryStore
+from support.ports import PlainRand
 from support.probes import endpoint
 
 if TYPE_CHECKING:
@@ -106,6 +121,8 @@ class PlainFace:
         self.tally = Tally()
         self.late: dict[str, Late] = {}
         self.known: dict[str, Record] = {}
+        self.flagged: dict[str, list[str]] = {}
+        self.silencer = Silencer(self.store, clock=self.clock, rand=PlainRand(), changed=lambda: None)
         self.reload_problems: tuple[Problem, ...] = ()
         self.reloaded: Changes | MonitorError = Changes()  # what a reload comes to
 
@@ -113,6 +130,19 @@ class PlainFace:
         if isinstance(self.reloaded, MonitorError):
             raise self.reloaded
         return self.reloaded
+
+    def flags(self, endpoint: Endpoint) -> Sequence[str]:
+        record = self.known.get(endpoint.name) or Record(name=endpoint.name)
+        live = Holds().flags(endpoint, record, self.known, self.clock.wall())
+        return [*self.flagged.get(endpoint.name, []), *live]
+
+    async def acknowledge(self, incident: str, *, by: str, comment: str) -> Incident | None:
+        known = Acknowledgement(at=self.clock.wall(), by=by, comment=comment)
+        for record in self.known.values():
+            if record.incident is not None and record.incident.id == incident:
+                self.knows(attrs.evolve(record, incident=attrs.evolve(record.incident, acknowledged=known)))
+                return self.known[record.name].incident
+        return None
 
     def records(self) -> Mapping[str, Record]:
         return self.known
@@ -135,14 +165,24 @@ class PlainFace:
 
     async def move(self, transition: Transition) -> Transition:
         """An endpoint changed its state."""
+        record = self.known.get(transition.endpoint) or Record(name=transition.endpoint)
         entry = Entry(
-            record=self.known.get(transition.endpoint) or Record(name=transition.endpoint),
-            decision=Decision(transition=transition, incident=None, sequence=1, alerting=NOTHING),
+            record=record,
+            decision=Decision(transition=transition, incident=record.incident, sequence=1, alerting=NOTHING),
         )
         kept = await self.store.commit(entry)
         assert kept is not None
         self.feed.publish(Moved(kept))
         return kept
+
+    async def resolve(self, name: str) -> None:
+        """The open incident of an endpoint ends now."""
+        incident = self.known[name].incident
+        assert incident is not None
+        over = attrs.evolve(incident, resolved_at=self.clock.wall())
+        self.knows(attrs.evolve(self.known[name], incident=None))
+        decision = Decision(transition=None, incident=over, sequence=1, alerting=NOTHING)
+        await self.store.commit(Entry(record=self.known[name], decision=decision))
 
 
 async def start(nursery: trio.Nursery, face: PlainFace, **limits: float) -> int:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from monitor.core.model import Transition
+    from monitor.core.model import Incident, Transition
     from monitor.store import Entry, Maintenance, Record
 
 
@@ -45,6 +45,7 @@ class MemoryStore:
         self.marks: list[Maintenance] = []
         self._records: dict[str, Record] = {}
         self._transitions: list[Transition] = []
+        self._incidents: dict[str, Incident] = {}
 
     async def records(self) -> dict[str, Record]:
         await self._access()
@@ -53,6 +54,10 @@ class MemoryStore:
     async def commit(self, entry: Entry) -> Transition | None:
         await self._access()
         self._records[entry.record.name] = entry.record
+        for incident in (entry.record.incident, entry.decision and entry.decision.incident):
+            if incident is not None:
+                number = self._incidents[incident.id].number if incident.id in self._incidents else 0
+                self._incidents[incident.id] = attrs.evolve(incident, number=number or len(self._incidents) + 1)
         if entry.decision is None:
             return None
         for alert in entry.decision.alerts:
@@ -100,6 +105,24 @@ class MemoryStore:
     async def mark(self, marks: Collection[Maintenance]) -> None:
         await self._access()
         self.marks.extend(marks)
+
+    async def marked(self, now: datetime) -> Sequence[Maintenance]:
+        await self._access()
+        latest = {(each.endpoint, each.started_at): each for each in self.marks}
+        return [each for each in latest.values() if each.ended_at > now]
+
+    async def incidents(
+        self,
+        *,
+        endpoints: Collection[str] | None = None,
+        after: int = 0,
+        limit: int = 100,
+        only_open: bool = False,
+    ) -> Sequence[Incident]:
+        await self._access()
+        wanted = (each for each in self._incidents.values() if endpoints is None or each.endpoint in endpoints)
+        found = [each for each in wanted if each.number > after and not (only_open and each.resolved_at)]
+        return found[:limit]
 
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         await self._access()

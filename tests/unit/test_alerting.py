@@ -10,8 +10,8 @@ import pytest
 from support.alerting import BAD, BOTH, Story, shop
 from support.ports import EPOCH
 
-from monitor.core.alerting import Acknowledgement, Hold, described, incident_json
-from monitor.core.model import Code, Incident, Outcome, Reason, Route, State
+from monitor.core.alerting import Hold, described, incident_json
+from monitor.core.model import Acknowledgement, Code, Incident, Outcome, Reason, Route, State
 from monitor.core.quantities import Duration
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -233,12 +233,11 @@ def test_down_before_and_after_a_restart_is_nothing_new() -> None:
 
 def test_an_acknowledged_incident_is_not_repeated_and_still_ends() -> None:
     story = Story(endpoint(reminder_interval=MINUTE, alert_on=BOTH)).play("+~~~")
-    story.alerting = attrs.evolve(story.alerting, acknowledged=Acknowledgement(at=story.now, by="me"))
+    story.incident = attrs.evolve(story.incident, acknowledged=Acknowledgement(at=story.now, by="me"))
     story.play("~" * 20)
     assert story.told() == "30 firing up>degraded"
     story.play("---" + "-" * 10 + "++")
     assert story.told() == "30 firing up>degraded, 260 firing degraded>down, 380 resolved down>up"
-    assert story.alerting.acknowledged is None
     story.play("---" + "-" * 6)
     assert story.told().endswith("410 firing up>down, 470 reminder"), "the next one is another"
 

@@ -41,6 +41,8 @@ LAYERS: tuple[frozenset[str], ...] = (
             "watchdog",
             "system",
             "address",
+            "silencer",
+            "maintenance",
         }
     ),
     frozenset({"selfwatch"}),

@@ -148,6 +148,14 @@ ROUTES = {
     "/api/v1/endpoints/off": (404, 404, 404),
     "/api/v1/transitions": (404, 200, 200),
     "/api/v1/transitions?limit=0": (404, 400, 400),
+    "/api/v1/incidents": (404, 200, 200),
+    "/api/v1/incidents?limit=1001": (404, 400, 400),
+    "/api/v1/incidents/i-shown": (404, 404, 404),
+    "/api/v1/incidents/i-shown/ack": (404, 404, 405),
+    "/api/v1/silences": (404, 404, 200),
+    "/api/v1/silences?past=maybe": (404, 404, 400),
+    "/api/v1/silences/id-1": (404, 404, 405),
+    "/api/v1/silences/": (404, 404, 404),
     "/api/v1/live": (404, 404, 426),
     "/static/page.css": (404, 200, 200),
     "/static/page.js": (404, 200, 200),
@@ -166,6 +174,11 @@ ROUTES = {
 # What changes something, by method: what a visitor, a reader and an admin get.
 CHANGES = {
     "/-/reload": {"POST": (404, 403, 200), "PUT": (404, 405, 405), "DELETE": (404, 405, 405)},
+    "/api/v1/silences": {"POST": (404, 403, 400), "PUT": (404, 405, 405), "DELETE": (404, 405, 405)},
+    "/api/v1/silences?past=maybe": {"POST": (404, 403, 400)},
+    "/api/v1/silences/none": {"DELETE": (404, 403, 404), "POST": (404, 405, 405)},
+    "/api/v1/incidents/i-shown/ack": {"POST": (404, 403, 200), "DELETE": (404, 405, 405)},
+    "/api/v1/incidents/none/ack": {"POST": (404, 403, 404)},
 }
 
 PUBLIC = attrs.evolve(TOKENS, public=True)
@@ -225,8 +238,9 @@ async def test_every_change_for_every_caller(nursery: trio.Nursery, who: str) ->
             for method, expected in methods.items():
                 answer = await client.request(method, path)
                 assert answer.status_code == expected[role], (method, path)
-                if answer.status_code == 404:
-                    same(answer, await client.request(method, "/nothing"))
+                if role == 0:
+                    nothing = "/api/v1/nothing" if path.startswith("/api/") else "/nothing"
+                    same(answer, await client.request(method, nothing))
 
 
 @pytest.mark.parametrize("who", [who for who, (_, _, rank) in CALLERS.items() if rank < 2])

@@ -14,7 +14,7 @@ from support.face import REFUSED, PlainFace, down, record, saw, shop, start, tra
 
 from monitor.core.alerting import Alerting, Flapping
 from monitor.core.health import Health
-from monitor.core.model import Code, Outcome, Reason, State, Status
+from monitor.core.model import Code, Reason, State, Status
 from monitor.store import Record
 from monitor.web.objects import encode
 
@@ -75,6 +75,7 @@ async def test_an_endpoint_that_is_up(client: Client, face: PlainFace) -> None:
         "labels": {"team": "shop"},
         "description": "The shop.",
         "public": False,
+        "depends_on": [],
         "incident": None,
     }
     assert (waiting["name"], waiting["state"]) == ("feed", "pending")
@@ -83,8 +84,11 @@ async def test_an_endpoint_that_is_up(client: Client, face: PlainFace) -> None:
 
 async def test_what_is_to_be_known_beside_the_state_are_flags(client: Client, face: PlainFace) -> None:
     face.knows(record("shop", alerting=Alerting(flapping=Flapping(since=NOW))))
-    face.knows(record("feed", alerting=Alerting(held=Outcome.DEPENDENCY, parents=("shop",))))
-    assert [each["flags"] for each in (await client.get("/endpoints"))["endpoints"]] == [["flapping"], ["suppressed"]]
+    face.flagged["feed"] = ["maintenance", "silenced"]
+    assert [each["flags"] for each in (await client.get("/endpoints"))["endpoints"]] == [
+        ["flapping"],
+        ["maintenance", "silenced"],
+    ]
 
 
 async def test_an_endpoint_that_is_down(client: Client, face: PlainFace) -> None:
@@ -94,6 +98,8 @@ async def test_an_endpoint_that_is_down(client: Client, face: PlainFace) -> None
     assert (shown["state"], shown["status"], shown["latency"]) == ("down", "down", None)
     assert shown["incident"] == {
         "id": "i-shop",
+        "endpoint": "shop",
+        "acknowledged": None,
         "started_at": "2026-11-22T15:00:00.123Z",
         "resolved_at": None,
         "duration": 190.0,

@@ -11,11 +11,10 @@ render.py         the document, byte for byte
 from monitor.core.alerting.circumstances import Hold
 from monitor.core.alerting.render import described, incident_json, render
 from monitor.core.alerting.review import Decision, Situation, leave, review
-from monitor.core.alerting.words import NOTHING, Acknowledgement, Alerting, Flapping, Word
+from monitor.core.alerting.words import NOTHING, Alerting, Flapping, Word
 
 __all__ = [
     "NOTHING",
-    "Acknowledgement",
     "Alerting",
     "Decision",
     "Flapping",

@@ -191,7 +191,7 @@ class _Review:
         elif level is None and self.incident is not None:
             ended = max(self._good_since(), self.incident.started_at)
             self.incident = attrs.evolve(self.incident, resolved_at=ended)
-            self.kept = attrs.evolve(self.kept, first=None, acknowledged=None)
+            self.kept = attrs.evolve(self.kept, first=None)
 
     def _beginning(self, level: State) -> tuple[datetime, Reason]:
         """Of the incident: the first observation of the streak, unless a certificate or the config makes it one."""
@@ -324,7 +324,8 @@ class _Review:
     def _remind(self, level: State) -> None:
         interval = self.endpoint.reminder_interval
         # Whatever alerts only because of its certificate does so once.
-        if interval is None or self.kept.acknowledged is not None or level not in self.endpoint.alert_on:
+        known = self.incident is not None and self.incident.acknowledged is not None
+        if interval is None or known or level not in self.endpoint.alert_on:
             return
         for sink, route in self.routes.items():
             word = self.kept.words.get(sink)

@@ -41,15 +41,6 @@ class Flapping:
 
 
 @attrs.frozen(kw_only=True)
-class Acknowledgement:
-    """Somebody knows of the open incident: no more reminders."""
-
-    at: datetime
-    by: str = ""
-    comment: str = ""
-
-
-@attrs.frozen(kw_only=True)
 class Alerting:
     """All that a review must know from the one before."""
 
@@ -64,7 +55,6 @@ class Alerting:
     held: Outcome | None = None  # why a firing waits
     parents: tuple[str, ...] = ()  # … and for whom
     suppressed: tuple[str, ...] = ()  # endpoints held back because of the open incident; only grows while it lasts
-    acknowledged: Acknowledgement | None = None
 
     @property
     def is_quiet(self) -> bool:

@@ -1,0 +1,107 @@
+"""`[[maintenance]]`: from a table to a window, its local times and its time zone understood."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, timedelta
+from typing import TYPE_CHECKING, Any
+
+from monitor.config.fields import Mistakes
+from monitor.config.schema import MaintenanceTable
+from monitor.core.hints import did_you_mean
+from monitor.core.maintenance import DAYS, LONGEST_WEEKLY, Once, Weekly, Window
+from monitor.core.quantities import shown
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from monitor.config.fields import Fields, Found
+    from monitor.config.files import Source
+    from monitor.config.problems import Problems
+    from monitor.config.references import References
+
+_WEEKLY = ("days", "at")
+
+
+class Windows:
+    """Reads the tables of the main file, once all endpoints are known."""
+
+    def __init__(self, fields: Fields, references: References, problems: Problems) -> None:
+        """Make ready; what is wrong goes to *problems*."""
+        self._fields = fields
+        self._references = references
+        self._problems = problems
+
+    def window(self, source: Source, index: int, table: dict[str, Any]) -> Window | None:
+        """Read one `[[maintenance]]`; None where it is wrong."""
+        place = ("maintenance", index)
+        targets = self._fields.values(MaintenanceTable, table)[0].get("endpoints", ())
+        self._references.hold_targets(source, (*place, "endpoints"), targets)
+        with self._problems.at(source, *place):
+            return _window(self._fields.table(MaintenanceTable, table))
+        return None
+
+
+def _window(table: MaintenanceTable) -> Window:
+    """Make a window of *table*. Raises Mistakes."""
+    found: Found = []
+    if not table.endpoints:
+        found.append((("endpoints",), 'expected names, "group:NAME" or "*", got an empty array'))
+    zone = _zone(table.timezone, found)
+    when: Once | Weekly | None
+    if table.start is not None and (table.days or table.at is not None):
+        surplus = next(name for name in _WEEKLY if getattr(table, name))
+        raise Mistakes([*found, ((surplus,), "expected either start, or days and at, got both")])
+    when = _once(table, zone, found) if table.start is not None else _weekly(table, zone, found)
+    if found or when is None:
+        raise Mistakes(found)
+    return Window(table.endpoints, when)
+
+
+def _once(table: MaintenanceTable, zone: tzinfo | None, found: Found) -> Once | None:
+    start = table.start
+    assert start is not None  # noqa: S101 - only then it is called
+    if start.utcoffset() is not None and table.timezone is not None:
+        found.append((("timezone",), "expected none where start has an offset of its own"))
+        return None
+    if start.utcoffset() is None:
+        if table.timezone is None:
+            text = f"expected an offset, as in {start.isoformat()}Z, or timezone beside it, got {start.isoformat()}"
+            found.append((("start",), text))
+        if zone is None or table.timezone is None:
+            return None
+        start = start.replace(tzinfo=zone)
+    try:
+        start = start.astimezone(UTC)
+        start + timedelta(seconds=table.duration)
+    except OverflowError:
+        found.append((("start",), f"expected a moment within the calendar, got {start.isoformat()}"))
+        return None
+    return Once(start=start, duration=table.duration)
+
+
+def _weekly(table: MaintenanceTable, zone: tzinfo | None, found: Found) -> Weekly | None:
+    if not table.days and table.at is None:
+        found.append((("start",), "is missing; or days and at, for a weekly window"))
+        return None
+    found += [((name,), "is missing") for name in _WEEKLY if not getattr(table, name)]
+    for index, day in enumerate(table.days):
+        if day in table.days[:index]:
+            found.append((("days", index), f"{shown(day)} is named twice"))
+    if table.duration > LONGEST_WEEKLY:
+        found.append((("duration",), f"expected at most 7d for a weekly window, got {shown(str(table.duration))}"))
+    if found or zone is None or table.at is None:
+        return None
+    days = frozenset(DAYS.index(day) for day in table.days)
+    return Weekly(days=days, at=table.at, duration=table.duration, zone=zone)
+
+
+def _zone(name: str | None, found: Found) -> tzinfo | None:
+    if name in (None, "UTC"):
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(str(name))
+    except (LookupError, ValueError, OSError):
+        hint = did_you_mean(str(name), zoneinfo.available_timezones())
+        found.append((("timezone",), f'expected a time zone such as "Europe/Berlin", got {shown(name)}{hint}'))
+        return None

@@ -1,0 +1,86 @@
+"""What a request asks for, read strictly: numbers of the query, a table in the body. AskingError says what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.quantities import shown
+from monitor.core.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+LARGEST_ID = 2**63 - 1
+_NUMBER = re.compile(r"[0-9]{1,19}")  # int() takes more: signs, spaces, underscores, other scripts
+_LARGEST_BODY = 64 * 1024
+
+
+class AskingError(ValueError):
+    """A request that cannot be understood; the text is one sentence."""
+
+
+def number(request: Request, name: str, default: int, least: int, most: int) -> int:
+    """The whole number *name* of the query."""
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise AskingError(f"{name} must be a whole number from {least} to {most}.")
+    return int(text)
+
+
+def flag(request: Request, name: str) -> bool:
+    """Is *name* of the query `true`? Without it: no."""
+    match request.query_params.get(name, ""):
+        case "true":
+            return True
+        case "" | "false":
+            return False
+        case _:
+            raise AskingError(f"{name} must be true or false.")
+
+
+async def table(request: Request, **keys: type) -> dict[str, Any]:
+    """The JSON object in the body, which has none but *keys*, each of its type; without a body an empty one."""
+    body = bytearray()
+    async with contextlib.aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > _LARGEST_BODY:
+                raise AskingError("The body is larger than 64 KiB.")
+    if not body:
+        return {}
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise AskingError("The body must be a JSON object.") from None
+    if not isinstance(value, dict):
+        raise AskingError("The body must be a JSON object.")
+    for key, each in value.items():
+        if key not in keys:
+            raise AskingError(f"{shown(key)} is no key of this object; it has {', '.join(keys)}.")
+        if not _is(each, keys[key]):
+            raise AskingError(f"{key} must be {_WORDS[keys[key]]}.")
+    return value
+
+
+def text(asked: Mapping[str, Any], key: str, longest: int) -> str:
+    """The text *key* of a table that was *asked* for, printable; empty where there is none."""
+    found = printable(str(asked.get(key, "")).strip())
+    if len(found) > longest:
+        raise AskingError(f"{key} must be at most {longest} characters long.")
+    return found
+
+
+_WORDS = {str: "a text", float: "a number"}
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, kind)
