@@ -236,7 +236,7 @@ async def test_acknowledged_is_not_repeated_also_after_a_restart(lives: Lives, a
         await trio.sleep(10 * MINUTE)
     assert lives.told == ["firing", "reminder"]
     async with lives.life() as house:
-        known = house.recorder.records["it"].alerting.acknowledged
+        known = house.recorder.records["it"].incident.acknowledged
         assert known is not None
         assert (known.by, known.comment) == ("me", "on it")
         house.watch("--+", reminder_interval=minutes(1))

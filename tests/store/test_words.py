@@ -9,7 +9,7 @@ import attrs
 import pytest
 from support.entries import NOW, REFUSED, StandingClock, came_back, looked_at, went_down
 
-from monitor.core.alerting import NOTHING, Acknowledgement, Alerting, Decision, Flapping, Word
+from monitor.core.alerting import NOTHING, Alerting, Decision, Flapping, Word
 from monitor.core.model import OK, Outcome, State
 from monitor.store import Entry, Record, database, schema
 from monitor.store.sqlite import open_store
@@ -33,8 +33,6 @@ WORD = Word(incident="i-1", started_at=NOW, reason=REFUSED, level=State.DOWN, to
         Alerting(flapping=Flapping(since=NOW, told=("ops", "log")), unsaid=True),
         Alerting(first=State.UP, before=State.DEGRADED, reason=REFUSED, certificate=True),
         Alerting(held=Outcome.DEPENDENCY, parents=("edge", "core"), suppressed=("shop", "feed")),
-        Alerting(acknowledged=Acknowledgement(at=NOW)),
-        Alerting(acknowledged=Acknowledgement(at=NOW, by="me", comment="on it \ud800")),
     ],
 )
 async def test_it_comes_back_equal(tmp_path: Path, alerting: Alerting) -> None:
