@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import attrs
+
 from monitor.core.alerting import Alerting, Decision, Word
 from monitor.core.model import (
     OK,
@@ -75,13 +77,7 @@ def came_back(down: Entry, ident: str, *, at: datetime = NOW + timedelta(minutes
     """The observation with which the incident of *down* ends."""
     begun = down.record.incident
     assert begun is not None
-    ended = Incident(
-        id=begun.id,
-        endpoint=begun.endpoint,
-        started_at=begun.started_at,
-        reason=begun.reason,
-        resolved_at=at,
-    )
+    ended = attrs.evolve(begun, resolved_at=at)
     return _changed(down.record.name, ident, ended, tuple(down.record.alerting.words), State.DOWN, State.UP, at)
 
 
