@@ -45,6 +45,7 @@ class Http(Connecting):
     """Fetch a URL; up when the status is 2xx, or whatever `expect` says."""
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
+    own_task: ClassVar[bool] = False
     facts: ClassVar[Mapping[str, Fact] | None] = {
         "status": Fact(
             200,

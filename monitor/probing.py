@@ -79,24 +79,30 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
 
 async def _contained(endpoint: Endpoint, probe: Probe) -> tuple[object, BaseException | None, bool]:
     """Run the check: what it answered, what it raised, and whether its deadline passed."""
+    check = endpoint.check
+    assert isinstance(check, Check)  # noqa: S101 - the config takes no other
     answer: object = None
-
-    async def contained() -> None:  # a task of its own: what a check corrupts dies with it
-        nonlocal answer
-        check = endpoint.check
-        assert isinstance(check, Check)  # noqa: S101 - the config takes no other
-        answer = await check.probe(probe)
-
     bug: BaseException | None = None
+
+    async def contained() -> None:
+        nonlocal answer, bug
+        try:
+            answer = await check.probe(probe)
+        # Cancelled, too: it may be an old one that the check had kept. Whether we are cancelled the caller asks.
+        except BaseException as exc:  # noqa: BLE001 - a check may raise SystemExit
+            bug = exc
+
     deadline = trio.current_time() + endpoint.timeout
     try:
-        async with trio.open_nursery() as own:
-            own.cancel_scope.deadline = deadline
-            own.start_soon(contained)
-    except BaseExceptionGroup as group:  # whatever the check raised, SystemExit and leaked nurseries included
-        cancelled, bug = group.split(trio.Cancelled)
-        if cancelled is not None:
-            raise cancelled from None  # ours; what else was raised in the rush no longer matters
+        if check.own_task:  # what it leaves behind, an open nursery or scope, goes with the task
+            async with trio.open_nursery() as own:
+                own.cancel_scope.deadline = deadline
+                own.start_soon(contained)
+        else:
+            with trio.CancelScope(deadline=deadline):
+                await contained()
+    except BaseException as exc:  # noqa: BLE001 - what it started crashed, or Trio found something left open
+        bug = exc
     return answer, bug, trio.current_time() >= deadline
 
 

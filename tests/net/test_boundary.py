@@ -6,9 +6,9 @@ import asyncio
 import gc
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import httpx
@@ -18,9 +18,10 @@ from support.probes import answers, endpoint, http, look, serve
 
 from monitor.api import Check, Probe, ProbeError, Verdict, check_option
 from monitor.config.secrets import Masker
-from monitor.core.model import Code, Reason, Status
+from monitor.core.model import Code, Endpoint, Observation, Reason, Status
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
+from monitor.supervisor import Supervisor
 from monitor.system import SystemClock
 
 
@@ -76,6 +77,66 @@ async def leaks_a_nursery(_: Probe) -> Verdict:
     return Verdict.up()
 
 
+async def leaks_a_cancelled_scope(_: Probe) -> Verdict:
+    trio.CancelScope().__enter__().cancel()
+    await trio.lowlevel.checkpoint()
+    return Verdict.up()
+
+
+async def leaves_a_generator_in_a_nursery(_: Probe) -> Verdict:
+    async def numbers() -> AsyncIterator[int]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            yield 1
+
+    async for _number in numbers():
+        break
+    return Verdict.up()
+
+
+kept: list[BaseException] = []
+
+
+async def raises_a_cancelled_of_old(_: Probe) -> Verdict:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as exc:
+            kept.append(exc)
+            raise
+    raise kept[-1]
+
+
+async def cancels_the_task_that_calls_it(_: Probe) -> Verdict:
+    around = trio.lowlevel.current_task().parent_nursery
+    assert around is not None
+    around.cancel_scope.cancel()
+    await trio.lowlevel.checkpoint()
+    return Verdict.up()
+
+
+async def starts_a_bomb_beside_itself(_: Probe) -> Verdict:
+    around = trio.lowlevel.current_task().parent_nursery
+    assert around is not None
+    around.start_soon(raises_value_error, _)
+    await trio.sleep(0.1)
+    return Verdict.up()
+
+
+HOSTILE = (
+    raises_value_error,
+    exits,
+    raises_from_children,
+    leaks_a_nursery,
+    leaks_a_cancelled_scope,
+    leaves_a_generator_in_a_nursery,
+    raises_a_cancelled_of_old,
+    cancels_the_task_that_calls_it,
+    starts_a_bomb_beside_itself,
+)
+
+
 @pytest.mark.parametrize(
     ("act", "message"),
     [
@@ -88,8 +149,14 @@ async def leaks_a_nursery(_: Probe) -> Verdict:
         (answers_nothing, "expected the check to answer with a Verdict, got NoneType"),
         (raises_from_children, "the check crashed: ValueError: boom"),
         (leaks_a_nursery, None),
+        (leaks_a_cancelled_scope, None),
+        (leaves_a_generator_in_a_nursery, None),
+        (raises_a_cancelled_of_old, None),
+        (cancels_the_task_that_calls_it, None),
+        (starts_a_bomb_beside_itself, "the check crashed: ValueError: boom"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
 async def test_a_crash_is_unknown(act: Callable[[Probe], Awaitable[Any]], message: str | None) -> None:
     async def worker(probe: Probe) -> Any:
         probe.phase("thinking")
@@ -112,6 +179,74 @@ async def test_a_crash_is_unknown(act: Callable[[Probe], Awaitable[Any]], messag
     assert message is None or seen.reason.message == message
     assert seen.facts == {"depth": 3}
     assert healthy == ["up"]
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
+async def test_what_checks_do_to_their_task_reaches_nobody_else() -> None:
+    """Hostile checks among healthy ones: each is probed on, in a task that is good, and says what it is."""
+    seen: dict[str, list[str]] = {}
+    net, clock = SocketNet(), SystemClock()
+
+    async def fine(_: Probe) -> Verdict:
+        await trio.sleep(0.001)
+        return Verdict.up()
+
+    async def probe(watched: Endpoint) -> Observation:
+        return await probe_once(watched, net=net, clock=clock, mask=None)
+
+    async def record(watched: Endpoint, observation: Observation) -> bool:
+        seen.setdefault(watched.name, []).append(observation.reason.code)
+        if len(seen) == len(HOSTILE) + 20 and all(len(each) >= 5 for each in seen.values()):
+            enough.set()
+        return False
+
+    enough = trio.Event()
+    async with trio.open_nursery() as nursery:
+        supervisor = Supervisor(nursery, probe=probe, record=record, slots=trio.CapacityLimiter(100))
+        for act in HOSTILE:
+            supervisor.start(endpoint(Doing(act=act), name=act.__name__, interval=0.2, timeout=1))
+        for number in range(20):
+            supervisor.start(endpoint(Doing(act=fine), name=f"healthy {number}", interval=0.2, timeout=1))
+        with trio.fail_after(20):
+            await enough.wait()
+        nursery.cancel_scope.cancel()
+    for name, codes in seen.items():
+        assert set(codes) == {"ok" if name.startswith("healthy") else "crash"}, name
+
+
+@attrs.frozen(kw_only=True)
+class DoingHere(Doing):
+    own_task: ClassVar[bool] = False
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (raises_value_error, "the check crashed: ValueError: boom"),
+        (exits, "the check crashed: SystemExit: 1"),
+        (interrupts, "the check crashed: KeyboardInterrupt: KeyboardInterrupt"),
+        (raises_from_children, "the check crashed: ValueError: boom"),
+        (raises_a_cancelled_of_old, None),
+        (answers_nonsense, "expected the check to answer with a Verdict, got bool"),
+    ],
+)
+async def test_what_a_check_throws_is_caught_without_a_task_of_its_own_too(
+    act: Callable[[Probe], Awaitable[Any]], message: str | None
+) -> None:
+    async def late(_: Probe) -> Verdict:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("in the rush")
+
+    seen = await look(DoingHere(act=act))
+    assert (seen.status, seen.reason.code) == ("unknown", "crash")
+    assert message is None or seen.reason.message == message
+    seen = await look(DoingHere(act=late), timeout=0.05)
+    assert (seen.status, seen.reason.code) == ("down", "timeout")
+    with trio.move_on_after(0.05) as scope:
+        await look(DoingHere(act=late))
+    assert scope.cancelled_caught
 
 
 class UnspeakableError(Exception):
