@@ -129,7 +129,7 @@ def profiled(task: Task) -> Profile:
 
         async def worker() -> None:
             for _ in tickets:
-                await probe_once(endpoint, net=net, clock=clock, mask=config.masker)
+                await probe_once(endpoint, net=net, clock=clock, mask=config.masker or None)
 
         async with trio.open_nursery() as nursery:
             for _ in range(task.concurrency):

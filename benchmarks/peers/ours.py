@@ -60,7 +60,7 @@ async def main(task: Task) -> None:
     net, clock, scheme = SocketNet(), SystemClock(), task.url.split(":")[0]
 
     async def probe() -> bool:
-        return is_good(await probe_once(endpoint, net=net, clock=clock, mask=config.masker), scheme)
+        return is_good(await probe_once(endpoint, net=net, clock=clock, mask=config.masker or None), scheme)
 
     await measured(task, probe, on_trio())
 

@@ -126,6 +126,9 @@ class _Keeper:
                 return self._text(value, _LONGEST_TEXT)
             case bytes():
                 return f"{len(value)} bytes"
+            case dict() if depth < _DEEPEST and self._is_plain(value):
+                self.left -= sum(map(len, value)) + sum(map(len, value.values())) + 8 * len(value)
+                return dict(value)
             case dict() if depth < _DEEPEST:
                 return {
                     self.key(key): self.bounded(each, depth + 1)
@@ -138,6 +141,18 @@ class _Keeper:
                 return "…"
             case _:
                 return f"a {type(value).__name__}"  # not str(): a stranger's code must not run here
+
+    def _is_plain(self, texts: dict[Any, Any]) -> bool:
+        """Is it a few short ASCII texts, with nothing to hide, as the headers of most answers are?"""
+        return (
+            self._mask is None
+            and 0 < len(texts) <= min(_MOST_ITEMS, self.left // (_LONGEST_KEY + _LONGEST_TEXT))
+            and {*map(type, texts), *map(type, texts.values())} == {str}
+            and max(map(len, texts)) <= _LONGEST_KEY
+            and max(map(len, texts.values())) <= _LONGEST_TEXT
+            and "".join(texts).isascii()
+            and "".join(texts.values()).isascii()
+        )
 
     def key(self, key: Any) -> str:
         return self._text(key if type(key) is str else f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY)

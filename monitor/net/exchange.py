@@ -78,7 +78,14 @@ class WholeAnswer:
 
     async def read(self) -> bytes:
         """Read the whole body."""
-        return b"".join([piece async for piece in self.pieces()])
+        reader = self._reader
+        if self._head.all(b"content-encoding"):
+            return b"".join([piece async for piece in self.pieces()])
+        whole = reader.take()  # as it is, which nearly every body is: a generator would cost more than all of this
+        while not reader.complete:
+            await _more(self._stream, reader)
+            whole += reader.take()
+        return b"".join(whole)
 
     def close(self) -> None:
         """Close the connection; what was not read is lost."""

@@ -366,13 +366,14 @@ async def _connect(address: Address, port: int) -> SocketStream:
         connection.setblocking(False)
     stream = SocketStream(connection, address.ip)
     try:
-        number = connection.connect_ex(address.sockaddr(port))
+        where = address.sockaddr(port)
+        number = connection.connect_ex(where)
         at_once = number != 0
         if number in _IN_PROGRESS:
             at_once = False
             if _TELLS_WHEN_ASKED:
                 # Over loopback it is there by now, and to ask again costs less than to wait for what has happened.
-                number = connection.connect_ex(address.sockaddr(port))
+                number = connection.connect_ex(where)
             if number in _UNDER_WAY:
                 await trio.lowlevel.wait_writable(connection)
                 number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
