@@ -126,21 +126,24 @@ class _Keeper:
                 return self._text(value, _LONGEST_TEXT)
             case bytes():
                 return f"{len(value)} bytes"
-            case dict() if depth < _DEEPEST and self._is_plain(value):
-                self.left -= sum(map(len, value)) + sum(map(len, value.values())) + 8 * len(value)
-                return dict(value)
             case dict() if depth < _DEEPEST:
-                return {
-                    self.key(key): self.bounded(each, depth + 1)
-                    for key, each in islice(value.items(), _MOST_ITEMS)
-                    if self.left > 0
-                }
+                return self._items(value, depth)
             case list() | tuple() if depth < _DEEPEST:
                 return [self.bounded(each, depth + 1) for each in value[:_MOST_ITEMS] if self.left > 0]
             case dict() | list() | tuple():
                 return "…"
             case _:
                 return f"a {type(value).__name__}"  # not str(): a stranger's code must not run here
+
+    def _items(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+        if self._is_plain(value):
+            self.left -= sum(map(len, value)) + sum(map(len, value.values())) + 8 * len(value)
+            return dict(value)
+        return {
+            self.key(key): self.bounded(each, depth + 1)
+            for key, each in islice(value.items(), _MOST_ITEMS)
+            if self.left > 0
+        }
 
     def _is_plain(self, texts: dict[Any, Any]) -> bool:
         """Is it a few short ASCII texts, with nothing to hide, as the headers of most answers are?"""
