@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from monitor.core.model import Endpoint, Incident, State
+    from monitor.core.model import Acknowledgement, Endpoint, Incident, State
     from monitor.store import Record
     from monitor.web import Face
     from monitor.web.access import Caller
@@ -48,6 +48,8 @@ class Row:
     target: str | None = None
     message: str | None = None
     latency: float | None = None
+    flags: tuple[str, ...] = ()
+    acknowledged: Acknowledgement | None = None
 
 
 @attrs.frozen
@@ -73,7 +75,7 @@ class Pages:
 
     async def overview(self, _request: Request, caller: Caller) -> Response:
         """Every endpoint the caller may see, the worst news first in words."""
-        rows = [_row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
+        rows = [self._row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
         states = [row.state for row in rows]
         incidents = [row for row in rows if row.incident is not None]
         return self._page(
@@ -103,39 +105,41 @@ class Pages:
             "endpoint.html",
             caller,
             root="../",
-            row=_row(endpoint, record, caller),
+            row=self._row(endpoint, record, caller),
             endpoint=endpoint if caller.reads else None,
             last=last,
             facts=[] if last is None else [(name, _fact(value)) for name, value in last.facts.items()],
             transitions=transitions,
         )
 
+    def _row(self, endpoint: Endpoint, record: Record, caller: Caller) -> Row:
+        incident = record.incident
+        row = Row(
+            name=endpoint.name,
+            path=f"endpoints/{quote(endpoint.name, safe='')}",
+            group=endpoint.group,
+            state=objects.shown_state(endpoint, record),
+            since=None if incident is None else incident.started_at,
+            incident=incident,
+        )
+        if not caller.reads:
+            return row
+        last = record.last
+        return attrs.evolve(
+            row,
+            since=objects.shown_since(endpoint, record),
+            kind=endpoint.kind,
+            target=endpoint.target,
+            message=None if last is None or last.reason.code is Code.OK else last.reason.message,
+            latency=objects.latency(record),
+            flags=tuple(self._face.flags(endpoint)),
+            acknowledged=None if incident is None else incident.acknowledged,
+        )
+
     def _page(self, template: str, caller: Caller, **values: Any) -> Response:
         now = self._face.clock.wall()
         page = self._templates.get_template(template).render(live=caller.reads, now=now, **values)
         return HTMLResponse(page)
-
-
-def _row(endpoint: Endpoint, record: Record, caller: Caller) -> Row:
-    row = Row(
-        name=endpoint.name,
-        path=f"endpoints/{quote(endpoint.name, safe='')}",
-        group=endpoint.group,
-        state=objects.shown_state(endpoint, record),
-        since=None if record.incident is None else record.incident.started_at,
-        incident=record.incident,
-    )
-    if not caller.reads:
-        return row
-    last = record.last
-    return attrs.evolve(
-        row,
-        since=objects.shown_since(endpoint, record),
-        kind=endpoint.kind,
-        target=endpoint.target,
-        message=None if last is None or last.reason.code is Code.OK else last.reason.message,
-        latency=objects.latency(record),
-    )
 
 
 def _grouped(rows: Sequence[Row]) -> list[Group]:

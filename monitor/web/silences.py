@@ -10,7 +10,7 @@ from monitor.core.errors import MonitorError, StoreError
 from monitor.core.silences import LONGEST, LONGEST_TEXT
 from monitor.core.targets import unknown_target
 from monitor.web import asking
-from monitor.web.answers import json_answer, missing, problem
+from monitor.web.answers import json_answer, problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,7 +60,9 @@ class SilencesApi:
             silence = await self.face.silencer.end(request.path_params["id"])
         except StoreError as exc:
             return problem(503, f"The end could not be kept: {exc}.")
-        return missing(request.scope["path"]) if silence is None else json_answer(self._json(silence))
+        if silence is None:
+            return problem(404, "There is no silence with this id.")
+        return json_answer(self._json(silence))
 
     def _json(self, silence: Silence) -> dict[str, Any]:
         return {**silence.to_json(), "active": silence.is_active(self.face.clock.wall())}

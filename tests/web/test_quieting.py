@@ -188,3 +188,17 @@ async def test_a_visitor_sees_when_a_public_endpoint_was_down_and_no_more(nurser
             "next": None,
         }
         assert (await http.get("/incidents?endpoint=concealed")).json() == {"incidents": [], "next": None}
+
+
+@pytest.mark.parametrize("path", ["/", "/endpoints/shop"])
+async def test_the_page_shows_what_is_quiet_and_who_knows_to_readers_alone(nursery: trio.Nursery, path: str) -> None:
+    face = PlainFace([shop("shop", public=True)], access=Access(public=True, read_token="r"))
+    face.knows(down("shop"))
+    face.flagged["shop"] = ["maintenance", "suppressed", "silenced"]
+    await face.acknowledge("i-shop", by="ada <b>", comment="on it")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{await start(nursery, face)}") as http:
+        reader = (await http.get(path, headers={"authorization": "Bearer r"})).text
+        visitor = (await http.get(path)).text
+    for text in ("in maintenance", "held back for what it depends on", "silenced", "by ada &lt;b&gt;", ": on it"):
+        assert text in reader
+        assert text not in visitor

@@ -43,7 +43,7 @@ function observed(endpoint) {
     return;
   }
   const row = rows.get(endpoint.name);
-  if (!row || row.dataset.state !== endpoint.state) {
+  if (!row || row.dataset.state !== endpoint.state || row.dataset.flags !== endpoint.flags.join(" ")) {
     refresh();
     return;
   }
