@@ -48,21 +48,32 @@ class Agenda:
         if self._soon:
             self._changed.set()
 
+    @property
+    def next_at(self) -> datetime | None:
+        """The earliest moment, if there is any."""
+        while self._heap and self._moments.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
     async def run(self, review: Callable[[str], Awaitable[None]]) -> None:
         """Have *review* called for whoever is due, for ever."""
         while True:
             self._changed = trio.Event()
-            self._take_due()
-            if self._soon:
-                names = tuple(islice(self._soon, AT_ONCE))
-                for name in names:
-                    del self._soon[name]
-                async with trio.open_nursery() as nursery:
-                    for name in names:
-                        nursery.start_soon(review, name)
-                continue
+            await self.catch_up(review)
             with trio.move_on_after(self._pause()):
                 await self._changed.wait()
+
+    async def catch_up(self, review: Callable[[str], Awaitable[None]]) -> None:
+        """Have *review* called for whoever is due by now."""
+        self._take_due()
+        while self._soon:
+            names = tuple(islice(self._soon, AT_ONCE))
+            for name in names:
+                del self._soon[name]
+            async with trio.open_nursery() as nursery:
+                for name in names:
+                    nursery.start_soon(review, name)
+            self._take_due()
 
     def _take_due(self) -> None:
         """Move those whose moment has come to those to be reviewed soon."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Endpoint, Incident, Observation, Route, Thresholds
     from monitor.core.ports import Clock, Rand
     from monitor.holds import Circumstances
-    from monitor.store import Store
+    from monitor.store import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: Store,
+        store: Ledger,
         *,
         clock: Clock,
         rand: Rand,
@@ -101,6 +101,15 @@ class Recorder:
     def review_open(self) -> None:
         """Hold everything that is not settled against the truth again: something about any of it may have changed."""
         self.review_soon(name for name in self._endpoints if self._is_open(name))
+
+    @property
+    def next_review(self) -> datetime | None:
+        """When time alone may change what is to be said, if ever."""
+        return self._agenda.next_at
+
+    async def catch_up(self) -> None:
+        """Review whoever is due by now; where time is not ours to wait for, in place of `run`."""
+        await self._agenda.catch_up(self._review)
 
     def review_soon(self, names: Iterable[str]) -> None:
         """Hold the last words of *names* against the truth again: something about them may have changed."""
@@ -254,9 +263,10 @@ class Recorder:
         """Stop to watch every endpoint not in *names*: close its open incident, keep its sequence."""
         for name, record in tuple(self._records.items()):
             if record.watched and name not in names:
-                await self._forget(name)
+                await self.forget(name)
 
-    async def _forget(self, name: str) -> None:
+    async def forget(self, name: str) -> None:
+        """Stop to watch the endpoint *name*, which is known."""
         async with self._locks[name]:
             before = self._records[name]
             decision = leave(

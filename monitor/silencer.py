@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock, Rand
     from monitor.store import Store
 
-_KEY = "silences"  # of the store's note
+NOTE = "silences"
 
 
 class TooManyError(MonitorError):
@@ -38,7 +38,7 @@ class Silencer:
     async def load(self) -> None:
         """Read what is kept. Raises StoreError."""
         try:
-            self.silences = Silences(tuple(Silence.from_json(each) for each in await self._store.noted(_KEY) or ()))
+            self.silences = Silences(tuple(Silence.from_json(each) for each in await self._store.noted(NOTE) or ()))
         except (LookupError, TypeError, ValueError) as exc:
             raise StoreError("the database holds unreadable silences") from exc
 
@@ -73,6 +73,6 @@ class Silencer:
         after = self.silences.put(silence, self._clock.wall())
         kept: list[dict[str, Any]] = [each.to_json() for each in after.every]
         with trio.CancelScope(shield=True):  # the copy here and the store must not part
-            await self._store.note(_KEY, kept)
+            await self._store.note(NOTE, kept)
             self.silences = after
         self._changed()

@@ -17,9 +17,10 @@ COMMANDS = {
     "silence": "Send no alerts about a target for a while.",
     "ack": "Stop the reminders of an incident.",
     "import": "Print the config of Gatus or Uptime Kuma as one of ours.",
+    "backtest": "Replay history: which alerts would another config send?",
     "demo": "Take a tour on loopback: no config, no internet.",
 }
-LATER = frozenset({"backtest", "outbox", "schema", "test-alert"})  # documented, not built yet
+LATER = frozenset({"outbox", "schema", "test-alert"})  # documented, not built yet
 
 
 class _Commands(click.Group):

@@ -55,8 +55,8 @@ class Maintenance:
     ended_at: datetime
 
 
-class Store(Protocol):
-    """The way to what is kept."""
+class Ledger(Protocol):
+    """What the recorder needs of a `Store`."""
 
     async def records(self) -> dict[str, Record]:
         """Every endpoint ever kept, by name."""
@@ -76,6 +76,10 @@ class Store(Protocol):
         StoreError: what cannot be written waits for the next try, up to a bound; what is beyond is counted
         and logged.
         """
+
+
+class Store(Ledger, Protocol):
+    """The way to what is kept."""
 
     async def transitions(
         self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100

@@ -68,7 +68,8 @@ def _reason_text(reason: Reason) -> str | None:
     return None if reason == OK else _encode(reason.to_json())
 
 
-def _reason_from_text(text: str | None) -> Reason:
+def reason_from_text(text: str | None) -> Reason:
+    """Read back a reason; None is a plain `ok`."""
     return OK if text is None else Reason.from_json(json.loads(text))
 
 
@@ -188,7 +189,7 @@ def incident_from_row(row: tuple[Any, ...]) -> Incident:
             id=ident,
             endpoint=endpoint,
             started_at=moment(started_at),
-            reason=_reason_from_text(reason),
+            reason=reason_from_text(reason),
             resolved_at=_moment_or_none(resolved_at),
             acknowledged=None if acknowledged is None else Acknowledgement.from_json(json.loads(acknowledged)),
             number=number,
@@ -230,7 +231,7 @@ def transition_from_row(row: tuple[Any, ...]) -> Transition:
             before=State(before),
             after=None if after is None else State(after),
             at=moment(at),
-            reason=_reason_from_text(reason),
+            reason=reason_from_text(reason),
             incident=incident,
             outcome=Outcome(outcome),
         )
