@@ -1,7 +1,7 @@
 """What every check that opens connections can be told: where to connect, and how to speak TLS there.
 
-Derive from `Connecting` in place of `Check`; pass `tls` and `addressing` to `probe.connect` or `probe.transport`,
-and end with `verdict`, so that a certificate which ends soon is told of.
+Derive from `Connecting` in place of `Check`; pass `tls_setting` and `addressing` to `probe.connect` or
+`probe.transport`, and end with `verdict`, so that a certificate which ends soon is told of.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Connecting(Check):
             )
 
     @cached_property
-    def tls(self) -> TLS:
+    def tls_setting(self) -> TLS:
         """How to speak TLS."""
         return TLS(
             verify=self.verify,

@@ -128,7 +128,7 @@ class Http(Connecting):
     async def _send(self, probe: Probe, request: httpx.Request, redirects: Redirects | None) -> Answer:
         at_home = redirects is None or redirects.same_origin
         transport = probe.transport(
-            tls=self.tls if at_home else self._tls_elsewhere,
+            tls=self.tls_setting if at_home else self._tls_elsewhere,
             addressing=self.addressing if at_home else self._addressing_elsewhere,
             vet=None if redirects is None else redirects.vet,
             body_limit=self.body_limit,
@@ -162,7 +162,7 @@ class Http(Connecting):
     @cached_property
     def _tls_elsewhere(self) -> TLS:
         """For a redirect to another origin, which has a name of its own and no business with our certificate."""
-        return attrs.evolve(self.tls, server_name=None, client_cert=None, client_key=None)
+        return attrs.evolve(self.tls_setting, server_name=None, client_cert=None, client_key=None)
 
     @cached_property
     def _addressing_elsewhere(self) -> Addressing:

@@ -6,12 +6,22 @@ import ipaddress
 import re
 from datetime import date, time
 from typing import Any
+from urllib.parse import urlsplit
 
 from monitor.api import NameServer, headers_without, is_host, is_token, shown, url_with
 
 http_url = url_with("http", "https")
 websocket_url = url_with("ws", "wss")
+_tcp_url = url_with("tcp", example="tcp://example.org:22")
 headers = headers_without("connection", "content-length", "transfer-encoding", "upgrade")
+
+
+def tcp_url(url: str) -> None:
+    """A host and a port."""
+    _tcp_url(url)
+    parts = urlsplit(url)
+    if parts.port is None or parts.path or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError(f'expected a host and a port and no more, as in "tcp://example.org:22", got {shown(url)}')
 
 
 def method(name: str) -> None:

@@ -69,7 +69,7 @@ class WebSocket(Connecting):
         stream = await probe.connect(
             handshake.hostname,
             handshake.port,
-            tls=self.tls if self._is_encrypted else None,
+            tls=self.tls_setting if self._is_encrypted else None,
             addressing=self.addressing,
         )
         conversation = Conversation(probe, stream, self.steps, self._expectations)

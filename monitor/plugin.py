@@ -230,6 +230,13 @@ class Probe:
         self._streams.append(stream)
         return stream
 
+    async def start_tls(self, stream: Stream, host: str, *, tls: TLS) -> None:
+        """Speak TLS on *stream*, which `connect` gave, from now on: for what begins in the clear (STARTTLS).
+
+        Phase tls, and the facts of `connect`. *host* is whom the certificate must name. Raises ProbeError.
+        """
+        await self._net.start_tls(stream, host, trace=self, tls=tls)
+
     def transport(
         self,
         *,

@@ -31,6 +31,7 @@ class TLS:
     client_cert: Path | None = None
     client_key: Path | None = None  # default: the key is in `client_cert`, too
     min_tls: Literal["1.2", "1.3"] | None = None
+    alpn: tuple[str, ...] = ("http/1.1",)  # application protocols to offer; none: the extension is not sent
     server_name: str | None = None  # default: the host
 
 
@@ -128,3 +129,6 @@ class Net(Protocol):
         vet: Vet | None = None,
     ) -> Stream:
         """Open a fresh connection; see `Probe.connect`."""
+
+    async def start_tls(self, stream: Stream, host: str, *, trace: Trace, tls: TLS) -> None:
+        """Speak TLS on *stream* from now on; see `Probe.start_tls`."""

@@ -235,7 +235,7 @@ class _LookUp:
         return response
 
     async def _secure(self, stream: SocketStream) -> None:
-        context = await self._contexts.get(TLS())
+        context = await self._contexts.get(TLS(alpn=()))
         name = self._server.server_name or self._server.host
         try:
             await stream.handshake(context, name)

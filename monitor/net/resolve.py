@@ -141,6 +141,17 @@ def of_version(version: int, found: Sequence[Address], host: str) -> Sequence[Ad
     return fitting
 
 
+def interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """Alternate the address families, beginning with that of the first (RFC 8305, 4)."""
+    first = [each for each in addresses if each.family == addresses[0].family]
+    second = [each for each in addresses if each.family != addresses[0].family]
+    mixed = []
+    while first or second:
+        mixed += first[:1] + second[:1]
+        first, second = first[1:], second[1:]
+    return mixed
+
+
 @functools.lru_cache(maxsize=4096)
 def numeric(host: str) -> Address | None:
     """*host* as an address, if it is one; kept, because the same few are asked for again and again."""

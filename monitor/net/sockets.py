@@ -29,13 +29,13 @@ from monitor.net.reasons import (
     from_tls,
     own_trouble,
 )
-from monitor.net.resolve import Resolver, numeric
+from monitor.net.resolve import Resolver, interleaved, numeric
 from monitor.net.tls import Contexts, note_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from monitor.net import TLS, Addressing, Trace, Vet
+    from monitor.net import TLS, Addressing, Stream, Trace, Vet
     from monitor.net.queries import NameServers
     from monitor.net.resolve import Address
 
@@ -252,17 +252,36 @@ class SocketNet:
         if tls is None or context is None:
             return stream
 
+        await self._secure(stream, context, tls.server_name or host, trace, again=(tls, port))
+        return stream
+
+    async def start_tls(self, stream: Stream, host: str, *, trace: Trace, tls: TLS) -> None:
+        """Speak TLS on *stream* from now on; see `Probe.start_tls`."""
+        assert isinstance(stream, SocketStream)  # noqa: S101 - `connect` gives no other
+        context = await self._contexts.get(tls)
+        await self._secure(stream, context, tls.server_name or host, trace)
+
+    async def _secure(
+        self,
+        stream: SocketStream,
+        context: ssl.SSLContext,
+        name: str,
+        trace: Trace,
+        again: tuple[TLS, int] | None = None,
+    ) -> None:
+        """Shake hands; *again*: the setting and the port for a second look at a certificate that is refused."""
         trace.phase("tls")
-        name = tls.server_name or host
         try:
             note_certificate(await stream.handshake(context, name), trace)
         except (OSError, ValueError) as exc:
             stream.close()
+            if again is None:
+                raise from_tls(exc, name) from exc
+            tls, port = again
             raise await self._refusal(exc, stream.ip, port, name, tls, trace) from exc
         except BaseException:
             stream.close()
             raise
-        return stream
 
     @cached_property
     def _name_servers(self) -> NameServers:
@@ -329,7 +348,7 @@ async def connect_any(addresses: Sequence[Address], port: int) -> SocketStream:
         else:
             stream.close()
 
-    ordered = _interleaved(addresses)
+    ordered = interleaved(addresses)
     try:
         async with trio.open_nursery() as attempts:
             for index in range(len(ordered)):
@@ -344,17 +363,6 @@ async def connect_any(addresses: Sequence[Address], port: int) -> SocketStream:
     if winner is None:
         raise errors[min(errors)]
     return winner
-
-
-def _interleaved(addresses: Sequence[Address]) -> list[Address]:
-    """Alternate the address families, beginning with that of the first."""
-    first = [each for each in addresses if each.family == addresses[0].family]
-    second = [each for each in addresses if each.family != addresses[0].family]
-    mixed = []
-    while first or second:
-        mixed += first[:1] + second[:1]
-        first, second = first[1:], second[1:]
-    return mixed
 
 
 async def _connect(address: Address, port: int) -> SocketStream:

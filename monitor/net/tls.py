@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MINIMUM = {None: ssl.TLSVersion.TLSv1_2, "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _VERSIONS = {"TLSv1": "1.0", "TLSv1.1": "1.1", "TLSv1.2": "1.2", "TLSv1.3": "1.3"}
 
-_Key = tuple[bool, "Path | None", "Path | None", "Path | None", str | None]
+_Key = tuple[bool, "Path | None", "Path | None", "Path | None", str | None, tuple[str, ...]]
 
 
 class Contexts:
@@ -35,7 +35,7 @@ class Contexts:
 
     async def get(self, tls: TLS) -> ssl.SSLContext:
         """The context for *tls*. Raises ProbeError (`internal`) when one of its files cannot be used."""
-        key = (tls.verify, tls.ca_file, tls.client_cert, tls.client_key, tls.min_tls)
+        key = (tls.verify, tls.ca_file, tls.client_cert, tls.client_key, tls.min_tls, tls.alpn)
         while (made := self._made.get(key)) is None:
             if (event := self._making.get(key)) is not None:
                 await event.wait()
@@ -70,7 +70,8 @@ def make_context(tls: TLS) -> ssl.SSLContext:
     if tls.client_cert is not None:
         load_identity(context, tls.client_cert, tls.client_key)
     context.minimum_version = _MINIMUM[tls.min_tls]
-    context.set_alpn_protocols(["http/1.1"])
+    if tls.alpn:
+        context.set_alpn_protocols(tls.alpn)
     # Python before 3.11.4 has OpenSSL take a connection that was cut for one that ended properly.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     if not tls.verify:

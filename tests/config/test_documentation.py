@@ -10,6 +10,7 @@ import pytest
 
 from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.steps import Step
+from checks.tcp import TcpStep
 from monitor.config.load import load
 from monitor.config.schema import (
     AccessTable,
@@ -98,8 +99,9 @@ def test_every_key_is_documented_with_its_default(title, cls):
     }
 
 
-def test_every_key_of_a_step_is_documented():
-    assert rows(SECTIONS["Check `websocket`"], "key of a step").keys() == available(Step).keys()
+@pytest.mark.parametrize(("kind", "step"), [("websocket", Step), ("tcp", TcpStep)])
+def test_every_key_of_a_step_is_documented(kind, step):
+    assert rows(SECTIONS[f"Check `{kind}`"], "key of a step").keys() == available(step).keys()
 
 
 def test_every_default_is_documented():
@@ -107,7 +109,7 @@ def test_every_default_is_documented():
     assert available(DefaultsTable).keys() <= told
 
 
-@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize("kind", ["http", "websocket", "tcp"])
 def test_every_fact_is_documented(kind):
     section, cls = SECTIONS[f"Check `{kind}`"], REGISTRY.checks[kind].cls
     own = cls.facts.keys() - (CONNECTION_FACTS.keys() if told_elsewhere(cls) else set())

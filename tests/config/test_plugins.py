@@ -122,7 +122,7 @@ def test_a_broken_package_does_not_hide_that_a_scheme_is_unknown(tmp_path):
     distribution(tmp_path, "bad-package", BAD_PACKAGE)
     (tmp_path / "broken_package.py").write_text("import nothing_of_this_name\n")
     assert loaded_with(tmp_path, WATCH.replace("https", "redis")) == (
-        'config.toml:3: endpoint[0].url: no check takes URLs with the scheme "redis" (known: http, https, ws, wss)'
+        'config.toml:3: endpoint[0].url: no check takes URLs with the scheme "redis" (known: http, https, tcp, ws, wss)'
     )
 
 
