@@ -47,14 +47,14 @@ from monitor.web.access import bind_problem
 from monitor.web.front import open_front
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from monitor.config import Config, Listen
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
-    from monitor.core.model import Endpoint, Incident, Observation
+    from monitor.core.model import Endpoint, Incident, Observation, PutBack
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
     from monitor.reload import Hangups, Read
@@ -303,6 +303,11 @@ class Daemon:
         return self.config.masker(text)
 
     # Reload.
+
+    async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
+        """Try dead deliveries again, in order; see `Store.put_back`."""
+        assert self._outbox is not None  # noqa: S101 - the web face is served beside it
+        return await self._outbox.put_back(ids, sink=sink, force=force)
 
     async def reload(self) -> Changes:
         """Read the config again and take it over. Raises as `Reloader.reload` does."""

@@ -313,6 +313,51 @@ class Delivery:
     digest: str | None = None
 
 
+@attrs.frozen(kw_only=True)
+class Letter:
+    """A delivery as people see it: `pending`, or `dead` and kept."""
+
+    delivery: Delivery
+    state: str
+    obsolete: bool  # a later one of its lane was delivered: sent now, it would take back what its sink knows
+    next_try_at: datetime | None  # of one that waits, as far as its own turn is concerned
+    given_up_at: datetime | None  # of a dead one
+    error: str | None  # of the last try
+
+    def to_json(self) -> dict[str, Any]:
+        """The API's object."""
+        delivery = self.delivery
+        return {
+            "id": delivery.id,
+            "state": self.state,
+            "obsolete": self.obsolete,
+            "sink": delivery.sink,
+            "endpoint": delivery.endpoint,
+            "type": delivery.type,
+            "alert": delivery.alert,
+            "created_at": timestamp(delivery.created_at),
+            "attempts": delivery.attempts,
+            "first_try_at": _timestamp_or_none(delivery.first_try_at),
+            "next_try_at": _timestamp_or_none(self.next_try_at),
+            "given_up_at": _timestamp_or_none(self.given_up_at),
+            "error": self.error,
+        }
+
+
+@attrs.frozen(kw_only=True)
+class PutBack:
+    """What became of dead deliveries that somebody wanted back, by id."""
+
+    put_back: tuple[int, ...] = ()
+    obsolete: tuple[int, ...] = ()  # left as they are: only by force
+    gone: tuple[int, ...] = ()  # left as they are: their sink is not in the config
+    unknown: tuple[int, ...] = ()  # there is no dead delivery of that id
+
+
+def _timestamp_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp(moment)
+
+
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-22T15:00:00.123Z`."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

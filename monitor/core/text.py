@@ -13,9 +13,9 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
 
 
-def counted(number: int, noun: str) -> str:
-    """*number* of *noun*: `1 endpoint`, `2 endpoints`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """*number* of *noun*: `1 endpoint`, `2 endpoints`; *plural* where it is another word."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
 def silent_about(url: str, text: str) -> str:

@@ -22,20 +22,24 @@ from monitor.core.errors import DeliveryError, StoreError
 from monitor.core.pacing import Pace
 from monitor.core.steady import SteadyClock
 from monitor.core.tally import Tally
+from monitor.core.text import counted
 from monitor.outbox.attempt import Delivered, attempt
 from monitor.outbox.ledger import STORE_PAUSE, Ledger
 from monitor.outbox.together import MOST_BEHIND, MOST_TOGETHER, messages, story
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from monitor.config import SinkSettings
-    from monitor.core.model import Delivery
+    from monitor.core.model import Delivery, PutBack
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
     from monitor.store import Store
+
+    Lane = tuple[str, str | None]
+    """A sink and an endpoint."""
 
 LONGEST_SLEEP = 60.0  # seconds: the wall clock may have been set forward meanwhile
 _NOT_CONFIGURED = "sink no longer configured"
@@ -69,7 +73,7 @@ class Outbox:
         self._rand = rand
         self._log = log
         self._try_timeout = try_timeout
-        self._in_flight: dict[int, str] = {}  # delivery -> its sink
+        self._in_flight: dict[int, Lane] = {}  # by delivery
         self._paces = {name: Pace(settings.per_minute) for name, settings in self._sinks.items()}
         self._draining = False
         self._ring, self._bell = trio.open_memory_channel[None](1)
@@ -89,6 +93,14 @@ class Outbox:
             if settings != before.get(name):
                 self._paces[name].answered()  # what was wrong with it may have been mended
         self.ring()
+
+    async def put_back(self, ids: Collection[int] | None, *, sink: str | None = None, force: bool = False) -> PutBack:
+        """Try dead deliveries again, in order, as if for the first time; see `Store.put_back`. StoreError passes."""
+        done = await self._store.put_back(ids, sink=sink, sinks=tuple(self._sinks), force=force, at=self._steady.now())
+        if done.put_back:
+            self._log.info("put back %s", counted(len(done.put_back), "dead delivery", "dead deliveries"))
+            self.ring()
+        return done
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Deliver until cancelled; tries in flight then are abandoned and stay pending."""
@@ -175,7 +187,11 @@ class Outbox:
         for head in heads:
             if settings.manner.groups and head.digest is None:
                 loose.append(head)
-            elif head.id not in self._in_flight and self._has_room(pace):
+            elif head.id in self._in_flight:
+                continue  # it went with another
+            elif (head.sink, head.endpoint) in self._in_flight.values():
+                gathering.wait(head)  # put back while a later one is under way: when that ends, it rings
+            elif self._has_room(pace):
                 self._begin(settings, pace, await self._together(settings, head), tries)
         if not loose or not self._has_room(pace):
             return
@@ -198,7 +214,7 @@ class Outbox:
 
     def _begin(self, settings: SinkSettings, pace: Pace, deliveries: Sequence[Delivery], tries: trio.Nursery) -> None:
         pace.began(self._clock.monotonic())
-        self._in_flight.update({each.id: settings.name for each in deliveries})
+        self._in_flight.update({each.id: (each.sink, each.endpoint) for each in deliveries})
         tries.start_soon(self._try, deliveries, settings, pace, name=f"delivery:{settings.name}:{deliveries[0].id}")
 
     async def _pause(self, gathering: _Gathering) -> float:
@@ -261,6 +277,10 @@ class _Gathering:
     def __init__(self) -> None:
         self.deliveries: list[int] = []
         self.ready_at: datetime | None = None
+
+    def wait(self, delivery: Delivery) -> None:
+        """*delivery* waits for something else than time."""
+        self.deliveries.append(delivery.id)
 
     def add(self, deliveries: Sequence[Delivery], ready_at: datetime) -> None:
         self.deliveries += [each.id for each in deliveries]

@@ -9,6 +9,7 @@ import attrs
 
 from monitor.api import Sink, check_option, seconds_text
 from monitor.core.text import printable
+from monitor.sinks.formats.words import news
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,18 +34,19 @@ def line(document: Mapping[str, Any]) -> str:
     """The alert in one line: `alert.firing shop: expected status 200-299, got 503 (incident 7a…)`."""
     data = document["data"]
     endpoint, incident = data["endpoint"], data["incident"]
-    text = f"{document['type']} {'monitor' if endpoint is None else endpoint['name']}: {_news(data)}"
+    text = f"{document['type']} {'monitor' if endpoint is None else endpoint['name']}: {_said(document)}"
     if incident is not None:
         text += f" (incident {incident['id']})"
     return printable(text)
 
 
-def _news(data: Mapping[str, Any]) -> str:
+def _said(document: Mapping[str, Any]) -> str:
     """The reason's sentence; a good one has none, then what there is to say is how long it lasted."""
+    data = document["data"]
     if "flapping" in data:
         return "changes its state too often to tell each time" if data["flapping"] else f"steady again, {data['to']}"
     incident = data["incident"]
-    said = [data["reason"]["message"] or data["to"]]
+    said = [data["reason"]["message"] or data["to"] or news([document]).text]
     if incident is not None and incident["resolved_at"] is not None:
         said.append(f"after {seconds_text(incident['duration'])}")
     return " ".join(said)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from monitor.core.alerting.review import Decision
-    from monitor.core.model import Alert, Delivery, Incident, Observation, Transition
+    from monitor.core.model import Alert, Delivery, Incident, Letter, Observation, PutBack, Transition
     from monitor.core.rollup import Series
 
 
@@ -151,6 +151,22 @@ class Store(Ledger, Protocol):
 
     async def pending(self) -> int:
         """How many deliveries wait."""
+
+    async def letters(
+        self, *, states: Collection[str] = ("pending", "dead"), sink: str | None = None, after: int = 0, limit: int
+    ) -> Sequence[Letter]:
+        """Deliveries that wait or are dead, in order of id: those with a larger id than *after*, to *sink* if given."""
+
+    async def letter_counts(self) -> Mapping[str, int]:
+        """How many are `pending`, and how many `dead`."""
+
+    async def put_back(
+        self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
+    ) -> PutBack:
+        """Make dead deliveries pending again, in their places in their lanes and as if never tried.
+
+        *ids* None: all, or all to *sink*. Those to none of *sinks* stay dead, and without *force* the obsolete ones.
+        """
 
     async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
         """Keep *value*, which JSON can hold, under *key*, and write *alerts* with their deliveries, in one transaction.

@@ -227,6 +227,8 @@ _NUMBERS = (
     "CREATE INDEX incidents_past ON incidents (resolved_at) WHERE resolved_at IS NOT NULL",
     "CREATE INDEX incidents_of ON incidents (endpoint, number)",
 )
+# Whether something later of its lane was delivered is what makes a dead delivery obsolete.
+_DELIVERED = ("CREATE INDEX deliveries_delivered ON deliveries (sink, endpoint, id) WHERE state = 'delivered'",)
 
 # What one migration does: statements, or a function of the connection where statements do not suffice.
 Step = str | Callable[[sqlite3.Connection], object]
@@ -240,6 +242,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _SPANS,
     _ROLLUPS,
     _NUMBERS,
+    _DELIVERED,
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import trio
 
 from monitor.core.errors import MonitorError, StoreError, UnavailableError
 from monitor.core.uptime import NEVER
-from monitor.store import database, readers, rows, seed, series, spans, writer
+from monitor.store import database, letters, readers, rows, seed, series, spans, writer
 from monitor.store.files import DataFiles
 from monitor.store.group import GroupWriter
 from monitor.store.moments import millis, moment
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from monitor.core.model import Alert, Delivery, Incident, Transition
+    from monitor.core.model import Alert, Delivery, Incident, Letter, PutBack, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
@@ -305,6 +305,27 @@ class SqliteStore:
     async def pending(self) -> int:
         """How many deliveries wait."""
         return await self._run(readers.pending)
+
+    async def letters(
+        self, *, states: Collection[str] = ("pending", "dead"), sink: str | None = None, after: int = 0, limit: int
+    ) -> Sequence[Letter]:
+        """Deliveries that wait or are dead, in order of id: those with a larger id than *after*, to *sink* if given."""
+        return await self._run(
+            partial(letters.letters, states=tuple(states), sink=sink, after=min(after, 2**63 - 1), limit=limit)
+        )
+
+    async def letter_counts(self) -> Mapping[str, int]:
+        """How many are `pending`, and how many `dead`."""
+        return await self._run(letters.counts)
+
+    async def put_back(
+        self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
+    ) -> PutBack:
+        """Make dead deliveries pending again, in their places in their lanes and as if never tried."""
+        wanted = None if ids is None else tuple(ids)
+        return await self._writes.write(
+            partial(letters.put_back, ids=wanted, sink=sink, sinks=frozenset(sinks), force=force, at=at)
+        )
 
     async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
         """Keep *value* under *key*, and write *alerts* with their deliveries, in one transaction."""

@@ -65,6 +65,11 @@ _FINISH = """
         SET state = ?, head = 0, attempts = coalesce(?, attempts), settled_at = ?, last_error = coalesce(?, last_error)
     WHERE id = ?
 """
+# Only what was put back while a later one was under way can stand before one that was delivered.
+_OVERTAKE = """
+    UPDATE deliveries SET state = 'dead', head = 0, settled_at = ?, last_error = 'a later alert was delivered meanwhile'
+    WHERE state = 'pending' AND sink = ? AND endpoint = ? AND id < ?
+"""
 _TO_SINK = "SELECT id FROM deliveries WHERE state = 'pending' AND sink = ? ORDER BY endpoint, id LIMIT ?"
 _ELECT = """
     UPDATE deliveries SET head = 1 WHERE id = (
@@ -186,6 +191,8 @@ def finish(
     if lane is None:  # finished before: what a crash or a retry repeats changes nothing
         return
     db.execute(_FINISH, (state, attempts, millis(at), error and rows.text(error), delivery))
+    if state == "delivered":
+        db.execute(_OVERTAKE, (millis(at), *lane, delivery))
     db.execute(_ELECT, lane)
 
 

@@ -20,12 +20,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from monitor.config import Config
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
-    from monitor.core.model import Endpoint, Incident
+    from monitor.core.model import Endpoint, Incident, PutBack
     from monitor.core.ports import Clock
     from monitor.core.silences import Silence, Silences
     from monitor.core.tally import Tally
@@ -104,6 +104,9 @@ class Face(Protocol):
     @property
     def reload_problems(self) -> Sequence[Problem]:
         """What was wrong with the config when it was last read again; empty: it was taken over."""
+
+    async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
+        """Try dead deliveries again; None: all, or all to *sink*. StoreError passes."""
 
     async def reload(self) -> Changes:
         """Read the config again and take it over; raises ConfigError, or MonitorError when nothing could be read."""

@@ -18,6 +18,7 @@ from monitor.web.api import Api
 from monitor.web.assets import Static
 from monitor.web.feed import Live
 from monitor.web.incidents import IncidentsApi
+from monitor.web.letters import Letters
 from monitor.web.metrics import Metrics
 from monitor.web.page import Pages
 from monitor.web.silences import SilencesApi
@@ -36,7 +37,7 @@ Ways = Mapping[str, tuple[Audience, Answer]]
 def create_app(face: Face) -> ASGIApp:
     """Make the ASGI application that shows *face*."""
     api, pages, static, live, metrics = Api(face), Pages(face), Static(), Live(face), Metrics(face)
-    incidents, silences = IncidentsApi(face), SilencesApi(face)
+    incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
 
     def route(path: str, audience: Audience, answer: Answer) -> Route:
         return ways(path, {"GET": (audience, answer)})
@@ -60,6 +61,8 @@ def create_app(face: Face) -> ASGIApp:
             ways("/api/v1/silences/{id}", {"DELETE": (Audience.ADMINS, silences.end)}),
             route("/api/v1/live", live.audience, api.no_upgrade),
             WebSocketRoute("/api/v1/live", live.serve),
+            route("/api/v1/outbox", Audience.READERS, letters.list),
+            ways("/api/v1/outbox/retry", {"POST": (Audience.ADMINS, letters.retry)}),
             ways("/-/reload", {"POST": (Audience.ADMINS, api.reload)}),
             route("/", Audience.PUBLIC, pages.overview),
             route("/endpoints/{name}", Audience.PUBLIC, pages.endpoint),

@@ -77,7 +77,7 @@ def text(asked: Mapping[str, Any], key: str, longest: int) -> str:
     return found
 
 
-_WORDS = {str: "a text", float: "a number"}
+_WORDS = {str: "a text", float: "a number", bool: "true or false", list: "a list"}
 
 
 def _is(value: object, kind: type) -> bool:

@@ -369,3 +369,44 @@ class TestPace:
             await trio.sleep(1)
         assert len(mended.seen) > 5
         assert {moment for moment, _ in mended.told} == {100.5}
+
+
+class TestPutBack:
+    async def test_dead_ones_are_tried_again_in_order(self, autojump_clock, tmp_path):
+        ops = Recording(script=[DeliveryError("HTTP 410", status=410)] * 2)
+        async with running(tmp_path, settings(ops)) as (store, outbox):
+            await announce(store, "down")
+            await announce(store, "up", kind="resolved")
+            outbox.ring()
+            await trio.sleep(10)
+            assert await store.letter_counts() == {"pending": 0, "dead": 2}
+            done = await outbox.put_back(None)
+            await trio.sleep(1)
+            assert await store.letter_counts() == {"pending": 0, "dead": 0}
+        assert done.put_back == (1, 2)
+        assert ops.told[2:] == [(10.0, ["down"]), (10.0, ["up"])]
+        assert [message.attempt for _, message in ops.seen] == [1, 1, 1, 1]
+
+    async def test_a_lane_never_has_two_tries_at_once(self, autojump_clock, tmp_path):
+        ops = Recording(script=[DeliveryError("HTTP 410", status=410), 5])
+        async with running(tmp_path, settings(ops)) as (store, outbox):
+            await announce(store, "down")
+            await announce(store, "up", kind="resolved")
+            outbox.ring()
+            await trio.sleep(2)  # "up" is under way
+            await outbox.put_back(None)
+            await trio.sleep(100)
+            [left] = await store.letters(limit=9)
+        assert ops.most_together == 1
+        assert ops.told == [(0.0, ["down"]), (0.0, ["up"])]
+        assert (left.delivery.alert, left.obsolete) == ("down", True)
+
+    async def test_one_whose_sink_is_gone_stays_dead(self, autojump_clock, tmp_path):
+        ops = Recording()
+        async with running(tmp_path, settings(ops)) as (store, outbox):
+            await announce(store, "a", sink="former")
+            outbox.ring()
+            await trio.sleep(1)
+            [left] = await store.letters(limit=9)
+            assert (left.state, left.error) == ("dead", "sink no longer configured")
+            assert (await outbox.put_back(None)).gone == (left.delivery.id,)

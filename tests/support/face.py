@@ -41,9 +41,11 @@ from support.ports import PlainRand
 from support.probes import endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import trio
+
+    from monitor.core.model import PutBack
 
 LOOPBACK = Listen("127.0.0.1", 0)
 
@@ -125,6 +127,9 @@ class PlainFace:
         self.silencer = Silencer(self.store, clock=self.clock, rand=PlainRand(), changed=lambda: None)
         self.reload_problems: tuple[Problem, ...] = ()
         self.reloaded: Changes | MonitorError = Changes()  # what a reload comes to
+
+    async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
+        return await self.store.put_back(ids, sink=sink, sinks=("ops",), force=force, at=self.clock.wall())
 
     async def reload(self) -> Changes:
         if isinstance(self.reloaded, MonitorError):

@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from monitor.core.errors import StoreError
-from monitor.core.model import Alert, Delivery, Outcome
+from monitor.core.model import Alert, Delivery, Letter, Outcome, PutBack
 from monitor.core.rollup import Series
 
 if TYPE_CHECKING:
@@ -195,6 +195,57 @@ class MemoryStore:
     async def pending(self) -> int:
         await self._access()
         return sum(row.state == "pending" for row in self.rows.values())
+
+    async def letters(
+        self, *, states: Collection[str] = ("pending", "dead"), sink: str | None = None, after: int = 0, limit: int
+    ) -> Sequence[Letter]:
+        await self._access()
+        return [
+            Letter(
+                delivery=row.delivery,
+                state=row.state,
+                obsolete=row.state == "dead" and self._is_obsolete(row),
+                next_try_at=row.not_before if row.state == "pending" else None,
+                given_up_at=row.at,
+                error=row.error,
+            )
+            for number, row in self.rows.items()
+            if row.state in states and number > after and sink in (None, row.delivery.sink)
+        ][:limit]
+
+    async def letter_counts(self) -> Mapping[str, int]:
+        await self._access()
+        return {state: sum(row.state == state for row in self.rows.values()) for state in ("pending", "dead")}
+
+    async def put_back(
+        self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
+    ) -> PutBack:
+        await self._access()
+        dead = {
+            number for number, row in self.rows.items() if row.state == "dead" and sink in (None, row.delivery.sink)
+        }
+        wanted = dead if ids is None else dead & set(ids)
+        gone = {number for number in wanted if self.rows[number].delivery.sink not in sinks}
+        obsolete = {number for number in wanted - gone if self._is_obsolete(self.rows[number]) and not force}
+        for number in wanted - gone - obsolete:
+            row = self.rows[number]
+            row.delivery = attrs.evolve(row.delivery, attempts=0, first_try_at=None, digest=None)
+            row.state, row.not_before, row.at = "pending", at, None
+        return PutBack(
+            put_back=tuple(sorted(wanted - gone - obsolete)),
+            obsolete=tuple(sorted(obsolete)),
+            gone=tuple(sorted(gone)),
+            unknown=tuple(sorted(set(ids or ()) - dead)),
+        )
+
+    def _is_obsolete(self, row: Row) -> bool:
+        lane = (row.delivery.sink, row.delivery.endpoint)
+        return any(
+            each.state == "delivered"
+            and (each.delivery.sink, each.delivery.endpoint) == lane
+            and each.delivery.id > row.delivery.id
+            for each in self.rows.values()
+        )
 
     async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
         await self._access()

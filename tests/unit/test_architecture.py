@@ -46,7 +46,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"selfwatch"}),
-    frozenset({"daemon", "oneshot", "imports", "backtest"}),
+    frozenset({"daemon", "oneshot", "trial", "imports", "backtest"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from support.documents import STORIES
 from support.ports import TrioClock
 
 from monitor.plugin import Message
@@ -77,3 +78,11 @@ async def test_it_goes_to_the_log_at_its_level(sink, level, caplog, autojump_clo
     [record] = caplog.records
     assert (record.name, record.levelname) == ("monitor.alerts", level)
     assert record.getMessage() == line(document())
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_every_kind_of_alert_is_a_line(story):
+    text = line(STORIES[story][-1])
+    assert text.startswith("alert.")
+    assert text.isprintable()
+    assert "None" not in text

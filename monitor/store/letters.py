@@ -1,0 +1,105 @@
+"""The outbox as people see it: what waits and what is dead, and the way back for what is dead.
+
+A delivery is obsolete once a later one of its lane was delivered: sent now, it would take back what its sink knows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from monitor.core.model import Letter, PutBack
+from monitor.store import rows
+from monitor.store.moments import millis, moment
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection
+    from datetime import datetime
+
+_OBSOLETE = """
+    EXISTS (
+        SELECT 1 FROM deliveries later
+        WHERE later.state = 'delivered' AND later.sink = d.sink AND later.endpoint = d.endpoint AND later.id > d.id
+    )
+"""
+_LETTERS = f"""
+    SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at, d.attempts, d.first_try_at, d.digest,
+           d.state, d.not_before, d.settled_at, d.last_error, d.state = 'dead' AND {_OBSOLETE}
+    FROM deliveries d JOIN alerts a ON a.id = d.alert
+    WHERE d.state = ? AND d.id > ? AND (? IS NULL OR d.sink = ?) ORDER BY d.id LIMIT ?
+"""  # noqa: S608 - of constants
+_COUNTS = "SELECT state, count(*) FROM deliveries WHERE state IN ('pending', 'dead') GROUP BY state"
+_DEAD = "SELECT id FROM deliveries WHERE state = 'dead' AND (? IS NULL OR sink = ?) ORDER BY id"
+_ONE = f"SELECT d.sink, d.endpoint, {_OBSOLETE} FROM deliveries d WHERE d.id = ? AND d.state = 'dead'"  # noqa: S608
+_PUT_BACK = """
+    UPDATE deliveries SET state = 'pending', head = 0, attempts = 0, first_try_at = NULL, not_before = ?, digest = NULL,
+        settled_at = NULL
+    WHERE id = ?
+"""
+_DEMOTE = "UPDATE deliveries SET head = 0 WHERE sink = ? AND endpoint = ? AND head = 1"
+_ELECT = """
+    UPDATE deliveries SET head = 1 WHERE id = (
+        SELECT min(id) FROM deliveries WHERE state = 'pending' AND sink = ? AND endpoint = ?
+    )
+"""
+
+
+def letters(
+    db: sqlite3.Connection, *, states: Collection[str], sink: str | None, after: int, limit: int
+) -> list[Letter]:
+    """Deliveries that are `pending` or `dead`, in order of id; at most *limit*."""
+    found: list[Any] = []
+    for state in states:
+        found += db.execute(_LETTERS, (state, after, sink, sink, max(0, limit)))
+    return [_letter(row) for row in sorted(found)[: max(0, limit)]]
+
+
+def _letter(row: tuple[Any, ...]) -> Letter:
+    delivery, (state, not_before, settled_at, error, obsolete) = rows.delivery_from_row(row[:10]), row[10:]
+    return Letter(
+        delivery=delivery,
+        state=state,
+        obsolete=bool(obsolete),
+        next_try_at=moment(not_before) if state == "pending" else None,
+        given_up_at=None if settled_at is None else moment(settled_at),
+        error=error,
+    )
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """How many are pending, and how many dead."""
+    return {"pending": 0, "dead": 0} | dict(db.execute(_COUNTS))
+
+
+def put_back(
+    db: sqlite3.Connection,
+    ids: Collection[int] | None,
+    *,
+    sink: str | None,
+    sinks: Collection[str],
+    force: bool,
+    at: datetime,
+) -> PutBack:
+    """Make dead deliveries pending again, each in its place in its lane, as if never tried; None: all there are.
+
+    Those to a sink that is not in *sinks* stay dead, and without *force* those that are obsolete.
+    """
+    wanted = sorted(set(ids)) if ids is not None else [each for (each,) in db.execute(_DEAD, (sink, sink)).fetchall()]
+    outcome: dict[str, list[int]] = {"put_back": [], "obsolete": [], "gone": [], "unknown": []}
+    lanes = set()
+    for each in wanted:
+        found = db.execute(_ONE, (each,)).fetchone()
+        if found is None or (sink is not None and found[0] != sink):
+            outcome["unknown"].append(each)
+        elif found[0] not in sinks:
+            outcome["gone"].append(each)
+        elif found[2] and not force:
+            outcome["obsolete"].append(each)
+        else:
+            db.execute(_PUT_BACK, (millis(at), each))
+            lanes.add(found[:2])
+            outcome["put_back"].append(each)
+    for lane in lanes:
+        db.execute(_DEMOTE, lane)
+        db.execute(_ELECT, lane)
+    return PutBack(**{name: tuple(found) for name, found in outcome.items()})
