@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from monitor.core.errors import DamagedError, MonitorError, StoreError, UnavailableError
-from monitor.store import readers, writer
+from monitor.store import letters, readers, writer
 from monitor.store.files import DataFiles
 from monitor.store.kept import NEW, Kept
 from monitor.store.merge import merge
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from monitor.core.model import Alert, Delivery, Incident, Transition
+    from monitor.core.model import Alert, Delivery, Incident, Letter, PutBack, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
@@ -346,3 +346,27 @@ class SteadyStore:
     async def pending(self) -> int:
         """How many deliveries wait."""
         return await self._do(self._main.pending, lambda kept: readers.pending(kept.db))
+
+    async def letters(
+        self, *, states: Collection[str] = ("pending", "dead"), sink: str | None = None, after: int = 0, limit: int
+    ) -> Sequence[Letter]:
+        """Deliveries that wait or are dead; meanwhile those that are known in memory."""
+        return await self._do(
+            lambda: self._main.letters(states=states, sink=sink, after=after, limit=limit),
+            lambda kept: letters.letters(kept.db, states=states, sink=sink, after=after, limit=limit),
+        )
+
+    async def letter_counts(self) -> Mapping[str, int]:
+        """How many are `pending`, and how many `dead`."""
+        return await self._do(self._main.letter_counts, lambda kept: letters.counts(kept.db))
+
+    async def put_back(
+        self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
+    ) -> PutBack:
+        """Make dead deliveries pending again; StoreError while the database, which has them, is away."""
+
+        def not_now(_: Kept) -> PutBack:
+            raise StoreError("dead deliveries can be put back once the database can be written again")
+
+        wanted = None if ids is None else self._now(ids)
+        return await self._do(lambda: self._main.put_back(wanted, sink=sink, sinks=sinks, force=force, at=at), not_now)
