@@ -39,7 +39,7 @@ from monitor.selfwatch import SelfWatch
 from monitor.signals import stop_on_signals
 from monitor.silencer import Silencer
 from monitor.store import Record
-from monitor.store.fallback import open_steady_store
+from monitor.store.fallback import SteadyStore, open_steady_store
 from monitor.store.sqlite import in_thread
 from monitor.supervisor import Supervisor
 from monitor.system import SystemClock, SystemRand
@@ -224,7 +224,7 @@ class Daemon:
                 await self._serve(store, front, task_status)
         log.info("stopped")
 
-    async def _serve(self, store: Store, front: Front, task_status: trio.TaskStatus[str]) -> None:
+    async def _serve(self, store: SteadyStore, front: Front, task_status: trio.TaskStatus[str]) -> None:
         outbox = self._outbox = Outbox(
             store,
             {sink.name: sink for sink in self.config.sinks},
@@ -237,6 +237,7 @@ class Daemon:
         )
         recorder, ledger = await self._loaded(store, outbox)
         assert self._self_watch is not None  # noqa: S101 - it was made there
+        store.report_to(self._self_watch.trouble)
 
         async with trio.open_nursery() as services:
             await services.start(front.serve, self)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
+from monitor import invariants
 from monitor.agenda import Agenda
 from monitor.core.alerting import Decision, Situation, described, leave, review
 from monitor.core.errors import StoreError
@@ -219,6 +220,8 @@ class Recorder:
             if entry.observation is None:
                 self._agenda.put(name, self._clock.wall() + _AGAIN)
             return
+        if entry.decision is not None:
+            invariants.check(before, entry.record, entry.decision)
         self._records[name] = entry.record
         self._note_parents(name, before.alerting.parents, entry.record.alerting.parents)
         if entry.decision is not None and entry.decision.alerts:

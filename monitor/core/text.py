@@ -38,3 +38,10 @@ def _escaped(character: str) -> str:
             return f"\\u{number:04x}"
         case _:
             return f"\\U{number:08x}"
+
+
+def percent(fraction: float) -> str:
+    """An uptime for people, never rounded up to what it is not: `100 %`, `99.98 %`."""
+    if fraction >= 1:
+        return "100 %"
+    return f"{int(fraction * 10_000) / 100:.2f} %"

@@ -72,6 +72,8 @@ class DeadMan:
             await self._store.note(NOTE, timestamp(self._clock.wall()))
         except StoreError as exc:
             return f"not sent: {exc}"
+        if cause := self._store.trouble:
+            return f"not sent: {cause}"
         with trio.move_on_after(PATIENCE):
             try:
                 status = await call(url, net=self._net, clock=self._clock)

@@ -81,6 +81,14 @@ class Ledger(Protocol):
 class Store(Ledger, Protocol):
     """The way to what is kept."""
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what is written now is only kept in memory, if it is; one sentence."""
+
+    @property
+    def dropped(self) -> int:
+        """How many results were never written."""
+
     async def transitions(
         self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100
     ) -> Sequence[Transition]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import trio
 
@@ -43,6 +43,20 @@ if TYPE_CHECKING:
     from monitor.store.sqlite import RunSync
 
 T = TypeVar("T")
+
+
+class Listener(Protocol):
+    """Who wants to hear of the store's trouble: `monitor.selfwatch` tells it on."""
+
+    def begins(self, key: str, message: str) -> None:
+        """The trouble *key* stands; *message* is a sentence."""
+
+    def ends(self, key: str) -> None:
+        """It is over."""
+
+    def happened(self, key: str, message: str) -> None:
+        """Something is over already, and worth a message all the same."""
+
 
 PAUSE = 1.0  # seconds until the database is tried again
 MOST_SEEDED = 10_000  # deliveries that waited when the trouble began and are delivered meanwhile
@@ -99,6 +113,8 @@ class SteadyStore:
         self._dropped = 0
         self._next_id = NEW
         self._moved: dict[int, int] = {}  # a delivery's id in memory -> in the database
+        self._listener: Listener | None = None
+        self._why: str | None = None  # it is away
         self._trouble = trio.Event()
         self._turn = trio.Lock()  # to begin, to end, and to use what is in memory
 
@@ -130,9 +146,22 @@ class SteadyStore:
         return self._kept is not None
 
     @property
+    def trouble(self) -> str | None:
+        """Why the database is away, if it is; one sentence."""
+        return self._why
+
+    @property
     def loss(self) -> str | None:
         """Why the database was begun anew, if it was damaged; one sentence."""
         return self._main.loss
+
+    def report_to(self, listener: Listener) -> None:
+        """Tell *listener* of all trouble, that of before included."""
+        self._listener = listener
+        if self.loss is not None:
+            listener.happened("damage", self.loss)
+        if self._why is not None:
+            listener.begins("store", self._why)
 
     @property
     def dropped(self) -> int:
@@ -160,13 +189,16 @@ class SteadyStore:
             self._keep(error, seed)
 
     def _keep(self, error: StoreError, seed: Seed) -> None:
-        log.error("alerts and results are kept in memory until the database can be written: %s", error)
+        self._why = f"alerts and results are kept in memory until the database can be written: {error}"
+        log.error("%s", self._why)
         self._kept = Kept(seed, self._next_id)
+        if self._listener is not None:
+            self._listener.begins("store", self._why)
         self._trouble.set()
 
     async def _try_again(self) -> None:
         async with self._turn:
-            kept, now = self._kept, self._clock.wall()
+            kept, now, loss = self._kept, self._clock.wall(), self.loss
             assert kept is not None  # noqa: S101 - nobody else ends it
             try:
                 fresh = await self._main.revive(damaged=self._damaged, now=now)
@@ -183,7 +215,12 @@ class SteadyStore:
             self._kept = None
             self._trouble = trio.Event()
             kept.close()
+            self._why = None
             log.info("the database can be written again; all that was kept is in it")
+            if self._listener is not None:
+                self._listener.ends("store")
+                if self.loss not in (None, loss):
+                    self._listener.happened("damage", self.loss or "")
 
     async def _do(self, on_main: Callable[[], Awaitable[T]], on_kept: Callable[[Kept], T]) -> T:
         """Do the one, or where the database is away, the other."""

@@ -6,7 +6,6 @@ out and told of: the others shall not suffer for it.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from monitor.core.model import State
 from monitor.store import rows, spans, writer
 from monitor.store.kept import NEW
 from monitor.store.spans import Change
+from monitor.violations import violated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from monitor.store import Record
     from monitor.store.kept import Kept, Told
-
-log = logging.getLogger(__name__)
 
 _NEW_ALERTS = """
     SELECT id, type, endpoint, created_at, body FROM alerts
@@ -70,7 +68,7 @@ def _apart(db: sqlite3.Connection, name: str, write: Callable[[], object]) -> No
         write()
     except sqlite3.IntegrityError as error:
         db.execute("ROLLBACK TO apart")
-        log.error("%s: what was kept in memory contradicts the database and is lost: %s", name, error)  # noqa: TRY400
+        violated("kept_contradicts", f"{name}: what was kept in memory contradicts the database and is lost: {error}")
     db.execute("RELEASE apart")
 
 

@@ -12,14 +12,18 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from monitor.core.errors import DamagedError, StoreError
-from monitor.store import readers, schema
+from monitor.store import readers, schema, writer
 from monitor.store.database import connect_to_memory
+from monitor.violations import violated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
+_HEADLESS = """
+    SELECT sink, endpoint FROM deliveries WHERE state = 'pending' GROUP BY sink, endpoint HAVING max(head) = 0
+"""
 WHOLE = 128 * 1024 * 1024  # bytes: about a quarter of a second from the disk's cache
 HISTORY = frozenset({"history", "minutes", "hours", "days"})  # the tables that grow with every result
 
@@ -58,6 +62,13 @@ def suspected(path: Path) -> Iterator[None]:
         if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
             raise
         raise DamagedError(f"cannot use the database {path}: it is damaged ({error})") from error
+
+
+def mend_lanes(db: sqlite3.Connection) -> None:
+    """See to it that every lane in which something waits has a head: without one, nothing of it would ever be sent."""
+    for lane in db.execute(_HEADLESS).fetchall():
+        violated("lane_without_head", f"deliveries to {lane[0]} about {lane[1] or 'the monitor'} had no first")
+        writer.elect(db, lane)
 
 
 def _refuse(path: Path, found: tuple[str] | None) -> None:

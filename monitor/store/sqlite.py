@@ -150,6 +150,11 @@ class SqliteStore:
         return await self._writes.write(work)
 
     @property
+    def trouble(self) -> None:
+        """Nothing is only kept in memory: what cannot be written is an error here."""
+        return
+
+    @property
     def dropped(self) -> int:
         """How many appended entries were never written."""
         return self._writes.dropped

@@ -4,6 +4,8 @@
     objects.py  values as the JSON objects of the API
     answers.py  the shapes of an answer: JSON, problems, "not found", security headers
     api.py      health, readiness and the API
+    history.py  the points of a chart
+    uptimes.py  uptime, read once for all who ask
     feed.py     the live WebSocket
     asking.py   what a request asks for, read strictly
     incidents.py and silences.py, the resources that an admin does something about

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Endpoint
     from monitor.web import Face
     from monitor.web.access import Caller
+    from monitor.web.uptimes import Uptimes
 
 MOST_TRANSITIONS = 1000
 USUAL_TRANSITIONS = 100
@@ -30,6 +31,7 @@ class Api:
     """The answers that are not pages."""
 
     face: Face
+    uptimes: Uptimes
 
     async def healthz(self, _request: Request, _caller: Caller) -> Response:
         """200 while the process and its loop live."""
@@ -58,6 +60,7 @@ class Api:
 
     async def endpoints(self, _request: Request, caller: Caller) -> Response:
         """All that the caller may see, in the order of the config."""
+        await self.uptimes.refresh()
         found = visible(self.face, caller)
         return json_answer({"endpoints": [self._object(endpoint, record, caller) for endpoint, record in found]})
 
@@ -67,9 +70,11 @@ class Api:
         if found is None:
             return missing(request.scope["path"])
         endpoint, record = found
+        await self.uptimes.refresh()
         if not caller.reads:
             return json_answer(self._object(endpoint, record, caller))
-        return json_answer(objects.detailed_json(endpoint, record, self.face.flags(endpoint), self.face.clock.wall()))
+        detailed = objects.detailed_json(endpoint, record, self.face.flags(endpoint), self.face.clock.wall())
+        return json_answer({**detailed, "uptime": self.uptimes.of(endpoint.name)})
 
     async def transitions(self, request: Request, caller: Caller) -> Response:
         """A page of transitions; `next` is the `after` of the following one, null when there is none yet."""
@@ -95,9 +100,10 @@ class Api:
 
     def _object(self, endpoint: Endpoint, record: Record, caller: Caller) -> dict[str, Any]:
         now = self.face.clock.wall()
+        uptime = {"uptime": self.uptimes.of(endpoint.name)}
         if not caller.reads:
-            return objects.public_json(endpoint, record, now)
-        return objects.endpoint_json(endpoint, record, self.face.flags(endpoint), now)
+            return objects.public_json(endpoint, record, now) | uptime
+        return objects.endpoint_json(endpoint, record, self.face.flags(endpoint), now) | uptime
 
 
 def visible(face: Face, caller: Caller) -> list[tuple[Endpoint, Record]]:

@@ -17,11 +17,13 @@ from monitor.web.answers import Secured, failure, missing
 from monitor.web.api import Api
 from monitor.web.assets import Static
 from monitor.web.feed import Live
+from monitor.web.history import History
 from monitor.web.incidents import IncidentsApi
 from monitor.web.letters import Letters
 from monitor.web.metrics import Metrics
 from monitor.web.page import Pages
 from monitor.web.silences import SilencesApi
+from monitor.web.uptimes import Uptimes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,7 +38,9 @@ Ways = Mapping[str, tuple[Audience, Answer]]
 
 def create_app(face: Face) -> ASGIApp:
     """Make the ASGI application that shows *face*."""
-    api, pages, static, live, metrics = Api(face), Pages(face), Static(), Live(face), Metrics(face)
+    uptimes = Uptimes(face)
+    api, pages, live = Api(face, uptimes), Pages(face, uptimes), Live(face, uptimes)
+    static, metrics, history = Static(), Metrics(face), History(face)
     incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
 
     def route(path: str, audience: Audience, answer: Answer) -> Route:
@@ -52,6 +56,7 @@ def create_app(face: Face) -> ASGIApp:
             route("/metrics", Audience.READERS, metrics.scrape),
             route("/api/v1/endpoints", Audience.PUBLIC, api.endpoints),
             route("/api/v1/endpoints/{name}", Audience.PUBLIC, api.endpoint),
+            route("/api/v1/endpoints/{name}/history", Audience.PUBLIC, history.of),
             route("/api/v1/transitions", Audience.PUBLIC, api.transitions),
             route("/api/v1/incidents", Audience.PUBLIC, incidents.every),
             ways("/api/v1/incidents/{id}/ack", {"POST": (Audience.ADMINS, incidents.acknowledge)}),

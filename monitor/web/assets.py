@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from monitor.core.model import timestamp
 from monitor.core.quantities import seconds_text
-from monitor.core.text import printable
+from monitor.core.text import percent, printable
 from monitor.web.answers import missing
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(span=seconds_text, machine_time=timestamp, clock_time=clock_time)
+    environment.filters.update(span=seconds_text, machine_time=timestamp, clock_time=clock_time, percent=percent)
     return environment
 
 

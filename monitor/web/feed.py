@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from monitor.live import Observed
 from monitor.web.access import Audience, identify
 from monitor.web.answers import missing, problem
 from monitor.web.objects import encode, live_json
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.live import Event
     from monitor.web import Face
     from monitor.web.access import Caller
+    from monitor.web.uptimes import Uptimes
 
 MOST_CLIENTS = 100
 CLOSING_TIME = 1.0  # seconds a close frame may take when we stop
@@ -34,9 +36,10 @@ class Live:
 
     audience = Audience.READERS
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Face, uptimes: Uptimes) -> None:
         """Begin without clients."""
         self._face = face
+        self._uptimes = uptimes
         self._clients = 0
         self._encoded: tuple[Event | None, str] = (None, "")
 
@@ -74,6 +77,7 @@ class Live:
                 config = self._face.config
                 if not self._caller(socket).belongs_to(self.audience):
                     return _NO_LONGER_ALLOWED
+            await self._uptimes.refresh()
             await socket.send_text(self._text(event))
         return _BEHIND
 
@@ -85,7 +89,10 @@ class Live:
         """Encode *event* once for all the clients that it goes to, one after the other."""
         latest, text = self._encoded
         if latest is not event:
-            text = encode(live_json(event, self._face.flags, self._face.clock.wall())).decode()
+            message = live_json(event, self._face.flags, self._face.clock.wall())
+            if isinstance(event, Observed):
+                message["data"]["uptime"] = self._uptimes.of(event.endpoint.name)
+            text = encode(message).decode()
             self._encoded = (event, text)
         return text
 

@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
+from monitor import violations
 from monitor.core.model import State
 from monitor.gauges import labels_of, of_observations
 from monitor.store import Record
@@ -48,6 +49,8 @@ class Snapshot:
     lateness: Mapping[str, Lateness]
     probes: Mapping[tuple[str, Status], int]
     deliveries: Mapping[tuple[str, str], int]
+    dropped: int  # results
+    violations: Mapping[str, int]  # by invariant
     gauges: Mapping[str, tuple[str, float]]  # of the monitor itself: name -> documentation, value
 
 
@@ -81,6 +84,8 @@ class Metrics:
             lateness=dict(face.lateness()),
             probes=dict(tally.probes),
             deliveries=dict(tally.deliveries),
+            dropped=face.store.dropped,
+            violations=dict(violations.counts),
             gauges={
                 "monitor_endpoints": ("Endpoints that are watched.", len(face.config.enabled)),
                 "monitor_ready": ("Whether /readyz says yes.", face.not_ready() is None),
@@ -89,6 +94,7 @@ class Metrics:
                     "Whether the last reload of the config was a success.",
                     not face.reload_problems,
                 ),
+                "monitor_store_available": ("Whether the database can be written.", face.store.trouble is None),
                 "monitor_outbox_pending": ("Deliveries that wait.", await face.store.pending()),
             },
         )
@@ -120,6 +126,15 @@ class _Shown(Collector):
         for key, count in self.snapshot.deliveries.items():
             deliveries.add_metric(key, count)
         yield deliveries
+        dropped = CounterMetricFamily("monitor_results_dropped", "Results that were never written.")
+        dropped.add_metric([], self.snapshot.dropped)
+        yield dropped
+        broken = CounterMetricFamily(
+            "monitor_invariant_violations", "What must never happen, and did: a bug.", labels=["invariant"]
+        )
+        for name, count in self.snapshot.violations.items():
+            broken.add_metric([name], count)
+        yield broken
 
     def _of_schedules(self) -> Iterator[Family]:
         probes = CounterMetricFamily("monitor_probes", "Probes made.", labels=["endpoint", "status"])

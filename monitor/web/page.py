@@ -20,7 +20,7 @@ from monitor.web.api import visible, visible_one
 from monitor.web.assets import templates
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from starlette.requests import Request
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from monitor.store import Record
     from monitor.web import Face
     from monitor.web.access import Caller
+    from monitor.web.uptimes import Uptimes
 
 MOST_INCIDENTS = 5  # shown at the top of the overview
 MOST_TRANSITIONS = 20  # shown on an endpoint's page
@@ -50,6 +51,7 @@ class Row:
     latency: float | None = None
     flags: tuple[str, ...] = ()
     acknowledged: Acknowledgement | None = None
+    uptime: Mapping[str, float | None] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -68,13 +70,15 @@ class Group:
 class Pages:
     """The answers for people."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Face, uptimes: Uptimes) -> None:
         """Read the templates."""
         self._face = face
+        self._uptimes = uptimes
         self._templates = templates()
 
     async def overview(self, _request: Request, caller: Caller) -> Response:
         """Every endpoint the caller may see, the worst news first in words."""
+        await self._uptimes.refresh()
         rows = [self._row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
         states = [row.state for row in rows]
         incidents = [row for row in rows if row.incident is not None]
@@ -97,6 +101,7 @@ class Pages:
             return missing(request.scope["path"])
         endpoint, record = found
         last = record.last if caller.reads else None
+        await self._uptimes.refresh()
         try:
             transitions = await self._face.store.latest(endpoint.name, limit=MOST_TRANSITIONS)
         except StoreError:
@@ -121,6 +126,7 @@ class Pages:
             state=objects.shown_state(endpoint, record),
             since=None if incident is None else incident.started_at,
             incident=incident,
+            uptime=self._uptimes.of(endpoint.name),
         )
         if not caller.reads:
             return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -188,3 +189,17 @@ async def test_lanes_survive_a_restart(tmp_path: Path) -> None:
         assert await store.next_due(sinks=["ops"]) == retry
         head = await first(store)
         assert (head.alert, head.attempts, head.first_try_at) == ("shop-down", 3, NOW)
+
+
+async def test_a_lane_that_lost_its_head_gets_one_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_store(tmp_path, clock=StandingClock()) as store:
+        await store.commit(went_down("shop", "a-1"))
+    db = sqlite3.connect(tmp_path / "monitor.db")
+    db.execute("UPDATE deliveries SET head = 0")
+    db.commit()
+    db.close()
+    async with open_store(tmp_path, clock=StandingClock()) as store:
+        assert [each.alert for each in await store.due(NOW, room={"ops": 1})] == ["a-1"]
+    assert "invariant violated: lane_without_head: deliveries to ops about shop had no first" in caplog.text

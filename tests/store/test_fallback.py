@@ -416,3 +416,48 @@ def _hears(heard: str | None, message: Waiting) -> str | None:
         return message.incident
     assert heard == message.incident, f"{message.type} of what it does not know"
     return heard if message.type == REMINDER else None
+
+
+class Heard:
+    """A listener that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, str, str]] = []
+
+    def begins(self, key: str, message: str) -> None:
+        self.said.append(("begins", key, message))
+
+    def ends(self, key: str) -> None:
+        self.said.append(("ends", key, ""))
+
+    def happened(self, key: str, message: str) -> None:
+        self.said.append(("happened", key, message))
+
+
+async def test_trouble_is_told_to_who_listens(autojump_clock: MockClock, store: SteadyStore, data_dir: Path) -> None:
+    heard = Heard()
+    store.report_to(heard)
+    assert store.trouble is None
+    with locked(data_dir):
+        await store.commit(looked_at("shop"))
+        assert store.trouble is not None
+        late = Heard()
+        store.report_to(late)
+    store.report_to(heard)
+    await healed(store)
+    why = f"cannot use the database {data_dir}/monitor.db: another program has locked it"
+    sentence = f"alerts and results are kept in memory until the database can be written: {why}"
+    begins = ("begins", "store", sentence)
+    assert late.said == [begins]
+    assert heard.said == [begins, begins, ("ends", "store", "")]
+
+
+async def test_damage_of_before_is_told_too(autojump_clock: MockClock, data_dir: Path) -> None:
+    data_dir.mkdir()
+    (data_dir / "monitor.db").write_bytes(b"this is no database\n" * 1000)
+    heard = Heard()
+    async with open_steady_store(data_dir, clock=CLOCK, run_sync=run_here) as store:
+        store.report_to(heard)
+    ((what, key, message),) = heard.said
+    assert (what, key) == ("happened", "damage")
+    assert "it was set aside as monitor-damaged-" in message

@@ -14,13 +14,13 @@ import trio
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Alert, Delivery, Letter, Outcome, PutBack
-from monitor.core.rollup import Series
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from monitor.core.model import Incident, Transition
+    from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
 
 
@@ -42,6 +42,10 @@ class MemoryStore:
         self.rows: dict[int, Row] = {}
         self.notes: dict[str, str] = {}
         self.broken = False
+        self.trouble: str | None = None
+        self.dropped = 0
+        self.uptimes: dict[str, float] = {}
+        self.charts: dict[tuple[str, timedelta], Series] = {}
         self.marks: list[Maintenance] = []
         self._records: dict[str, Record] = {}
         self._transitions: list[Transition] = []
@@ -96,11 +100,12 @@ class MemoryStore:
         self, *, endpoints: Collection[str] | None = None, windows: Mapping[str, timedelta], now: datetime
     ) -> dict[str, dict[str, float | None]]:
         await self._access()
-        return {name: dict.fromkeys(windows) for name in (self._records if endpoints is None else endpoints)}
+        wanted = self.uptimes if endpoints is None else endpoints
+        return {name: dict.fromkeys(windows, self.uptimes.get(name)) for name in wanted}
 
     async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
         await self._access()
-        return Series(60.0, ()) if endpoint in self._records else None
+        return self.charts.get((endpoint, window))
 
     async def mark(self, marks: Collection[Maintenance]) -> None:
         await self._access()

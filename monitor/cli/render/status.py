@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.cli.terminal import padded, width
 from monitor.core.model import State
 from monitor.core.quantities import seconds_text
-from monitor.core.text import printable
+from monitor.core.text import percent, printable
 from monitor.web.words import counts, headline, worst
 
 if TYPE_CHECKING:
@@ -70,13 +70,6 @@ def _cells(endpoint: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
         "" if latency is None else seconds_text(latency),
         "" if uptime is None else percent(uptime),
     )
-
-
-def percent(fraction: float) -> str:
-    """An uptime for people, never rounded up to what it is not: `100 %`, `99.98 %`."""
-    if fraction >= 1:
-        return "100 %"
-    return f"{int(fraction * 10_000) / 100:.2f} %"
 
 
 def _remarks(endpoint: Mapping[str, Any], state: State) -> Iterator[Span]:

@@ -36,6 +36,12 @@ function span(seconds) {
   return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${Number(seconds.toPrecision(3))} s`;
 }
 
+// As the server does: never rounded up to what it is not.
+function percent(share) {
+  if (share === null) return "–";
+  return share >= 1 ? "100 %" : `${(Math.floor(share * 10000) / 100).toFixed(2)} %`;
+}
+
 function observed(endpoint) {
   const only = document.querySelector("main").dataset.endpoint;
   if (only !== undefined) {
@@ -47,6 +53,7 @@ function observed(endpoint) {
     refresh();
     return;
   }
+  row.querySelector(".uptime").textContent = percent(endpoint.uptime["24h"]);
   row.querySelector(".latency").textContent = span(endpoint.latency);
   row.querySelector(".why").textContent = endpoint.reason.code === "ok" ? "" : printable(endpoint.reason.message);
 }
