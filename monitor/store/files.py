@@ -175,7 +175,7 @@ def _open(path: Path, migrations: Sequence[Sequence[schema.Step]]) -> sqlite3.Co
                 backup.make(db, path.parent, version)
             schema.migrate(db, version, migrations)
             soundness.check_contents(db, path)
-            soundness.mend_lanes(db)
+            soundness.mend_lanes(db, path)
     except BaseException:
         db.close()
         raise

@@ -64,11 +64,14 @@ def suspected(path: Path) -> Iterator[None]:
         raise DamagedError(f"cannot use the database {path}: it is damaged ({error})") from error
 
 
-def mend_lanes(db: sqlite3.Connection) -> None:
+def mend_lanes(db: sqlite3.Connection, path: Path) -> None:
     """See to it that every lane in which something waits has a head: without one, nothing of it would ever be sent."""
     for lane in db.execute(_HEADLESS).fetchall():
         violated("lane_without_head", f"deliveries to {lane[0]} about {lane[1] or 'the monitor'} had no first")
-        writer.elect(db, lane)
+        try:
+            writer.elect(db, lane)
+        except sqlite3.IntegrityError as error:  # the table and its index do not agree
+            raise DamagedError(f"cannot use the database {path}: it is damaged ({error})") from error
 
 
 def _refuse(path: Path, found: tuple[str] | None) -> None:
