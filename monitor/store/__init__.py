@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from monitor.core.alerting.review import Decision
+    from monitor.core.alerting.situation import Decision
     from monitor.core.model import Alert, Delivery, Incident, Letter, Observation, PutBack, Transition
     from monitor.core.rollup import Series
 

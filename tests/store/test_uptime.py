@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.entries import NOW, REFUSED, StandingClock, observed
 
-from monitor.core.alerting.review import Decision
+from monitor.core.alerting.situation import Decision
 from monitor.core.health import advance
 from monitor.core.model import OK, Outcome, State, Status, Thresholds, Transition
 from monitor.store import Entry, Maintenance, Record

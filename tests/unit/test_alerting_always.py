@@ -10,8 +10,8 @@ from hypothesis import settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.alerting import BOTH, Story, shop
 
-from monitor.core.alerting import NOTHING, Acknowledgement, Hold
-from monitor.core.model import Outcome, Route, State
+from monitor.core.alerting import NOTHING, Hold
+from monitor.core.model import Acknowledgement, Outcome, Route, State
 from monitor.core.quantities import Duration
 
 SINKS = ("ops", "chat", "late")
@@ -99,7 +99,7 @@ class AlertingAlways(RuleBasedStateMachine):
     def acknowledge(self) -> None:
         if self.story.incident is not None:
             known = Acknowledgement(at=self.story.now)
-            self.story.alerting = attrs.evolve(self.story.alerting, acknowledged=known)
+            self.story.incident = attrs.evolve(self.story.incident, acknowledged=known)
 
     @rule(away=SPANS)
     def restart(self, away: float) -> None:
@@ -142,7 +142,8 @@ class AlertingAlways(RuleBasedStateMachine):
                     assert not held
                     assert self.told[sink] == incident
                     assert data["to"] == str(story.health.state)
-                    assert story.alerting.acknowledged is None
+                    assert story.incident is not None
+                    assert story.incident.acknowledged is None
                 case "resolved":
                     assert self.told.pop(sink) == incident
                     self.over.add((sink, incident))

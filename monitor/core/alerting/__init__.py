@@ -9,8 +9,10 @@ render.py         the document, byte for byte
 """
 
 from monitor.core.alerting.circumstances import Hold
+from monitor.core.alerting.leaving import leave
 from monitor.core.alerting.render import described, incident_json, render
-from monitor.core.alerting.review import Decision, Situation, leave, review
+from monitor.core.alerting.review import review
+from monitor.core.alerting.situation import Decision, Situation
 from monitor.core.alerting.words import NOTHING, Alerting, Flapping, Word
 
 __all__ = [

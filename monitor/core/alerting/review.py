@@ -12,98 +12,27 @@ Called again with nothing changed, it has nothing to say. The rules, the first t
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from monitor.core.alerting import flapping
 from monitor.core.alerting.messages import Messages
-from monitor.core.alerting.words import NOTHING, Alerting, Flapping, Word
+from monitor.core.alerting.situation import Decision
+from monitor.core.alerting.words import Alerting, Flapping, Word
 from monitor.core.model import ALL, Code, Incident, Outcome, Reason, State, Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
 
-    from monitor.core.alerting.circumstances import Hold
-    from monitor.core.health import Change, Health
-    from monitor.core.model import Alert, Endpoint, Route
-    from monitor.core.ports import Rand
-
-
-@attrs.frozen(kw_only=True)
-class Situation:
-    """What is true, and what was said."""
-
-    endpoint: Endpoint
-    described: Mapping[str, Any]  # the endpoint as alerts show it, see `described`
-    routes: Mapping[str, Route]  # what each configured sink wants to hear
-    health: Health  # the latest observation counted
-    reason: Reason | None  # of the latest observation, if it counted
-    fresh: bool  # has an observation counted since the monitor started?
-    since: datetime | None  # when the state underneath began
-    incident: Incident | None  # the open one
-    sequence: int  # of the latest alert
-    alerting: Alerting
-    hold: Hold | None = None
-    suppressed: Collection[str] = ()  # endpoints whose `firing` waits because of this one
-    now: datetime
-    rand: Rand
-
-
-@attrs.frozen(kw_only=True)
-class Decision:
-    """What a review leads to; one transaction writes all of it."""
-
-    transition: Transition | None
-    incident: Incident | None  # as it stands now: opened, open still, or closed with `resolved_at`
-    sequence: int
-    alerting: Alerting = NOTHING
-    alerts: tuple[Alert, ...] = ()
-    late: bool = False  # the endpoint's latest transition, recorded before, turns out to be alerted
-    again_at: datetime | None = None  # when time alone may change the answer
+    from monitor.core.alerting.situation import Situation
+    from monitor.core.health import Change
 
 
 def review(situation: Situation, change: Change | None = None) -> Decision:
     """Decide what is to be said now; *change* is the transition that has just been confirmed, if any."""
     return _Review(situation, change).decision()
-
-
-def leave(
-    state: State,
-    *,
-    described: Mapping[str, Any],
-    incident: Incident | None,
-    sequence: int,
-    alerting: Alerting,
-    now: datetime,
-    rand: Rand,
-) -> Decision | None:
-    """Decide what it leads to that an endpoint in *state* is no longer watched: its last words are taken back."""
-    if incident is None and alerting.is_quiet:
-        return None
-    reason = Reason(Code.OK, None, "no longer watched")
-    messages = Messages(described, alerting.suppressed, sequence, now, rand)
-    if alerting.flapping is not None:
-        messages.flapping(alerting.flapping.told or (), None, state, None, reason, flapping=False)
-    messages.resolved({sink: (word, state) for sink, word in alerting.words.items()}, None, reason, ended=now)
-    outcome = Outcome.ALERTED if messages.count else alerting.held or Outcome.POLICY
-    transition = Transition(
-        endpoint=described["name"],
-        before=state,
-        after=None,
-        at=now,
-        reason=reason,
-        incident=None if incident is None else incident.id,
-        outcome=outcome,
-    )
-    return Decision(
-        transition=transition,
-        incident=None if incident is None else attrs.evolve(incident, resolved_at=max(now, incident.started_at)),
-        sequence=messages.sequence,
-        alerting=Alerting(),
-        alerts=tuple(messages.alerts),
-    )
 
 
 class _Review:
