@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
@@ -40,22 +40,10 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
+    from monitor.store.listener import Listener
     from monitor.store.sqlite import RunSync
 
 T = TypeVar("T")
-
-
-class Listener(Protocol):
-    """Who wants to hear of the store's trouble: `monitor.selfwatch` tells it on."""
-
-    def begins(self, key: str, message: str) -> None:
-        """The trouble *key* stands; *message* is a sentence."""
-
-    def ends(self, key: str) -> None:
-        """It is over."""
-
-    def happened(self, key: str, message: str) -> None:
-        """Something is over already, and worth a message all the same."""
 
 
 PAUSE = 1.0  # seconds until the database is tried again
