@@ -268,14 +268,14 @@ async def test_a_silence_holds_and_its_end_fires(house: House, autojump_clock: J
 
 
 async def test_a_silence_that_somebody_ends_fires_at_once(house: House, autojump_clock: Jump) -> None:
-    house.watch(moody("it", (100, "-")))
+    house.watch(moody("it", (100, "-"), interval=60))
     await trio.sleep(50)
     silence = await house.silencer.add("*", duration=86400, author="", comment="")
-    await trio.sleep(150)
-    assert house.ops.words == []
+    await trio.sleep(200)
+    probed = list(house.probes["it"])
     await house.silencer.end(silence.id)
     await trio.sleep(1)
-    assert house.ops.words == ["200 firing it"]
+    assert (house.ops.words, house.probes["it"]) == (["250 firing it"], probed), "it does not wait for a probe"
 
 
 async def test_silences_outlive_a_restart(house: House, autojump_clock: Jump) -> None:
