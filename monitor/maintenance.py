@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LONGEST_SLEEP = timedelta(seconds=60)  # the wall clock may be set anew
+_NOT_KNOWN_YET = timedelta(seconds=5)  # until the first results of those that are new are there
 _AT_ONCE = 1000  # marks in one transaction: other writes come in between
 
 
@@ -42,6 +43,7 @@ class MaintenanceLedger:
         self._windows: Mapping[str, tuple[Window, ...]] = {}
         self._every: tuple[Window, ...] = ()
         self._kept: dict[str, Interval] = {}  # what is written of those that are open
+        self._waiting: dict[str, datetime] = {}  # since when those are in maintenance that the store does not have yet
         self._looked_at: datetime | None = None
         self._bell = trio.Event()
 
@@ -68,7 +70,8 @@ class MaintenanceLedger:
             return float("inf")
         now = self._clock.wall()
         change = next_change(self._every, now)
-        span = _LONGEST_SLEEP if change is None else min(change - now, _LONGEST_SLEEP)
+        longest = _NOT_KNOWN_YET if self._waiting else _LONGEST_SLEEP
+        span = longest if change is None else min(change - now, longest)
         return max(span.total_seconds(), 0.001)
 
     async def _look(self) -> None:
@@ -85,6 +88,7 @@ class MaintenanceLedger:
                 self._kept |= {name: Interval(mark.started_at, mark.ended_at) for name, mark in changed.items()}
             await trio.lowlevel.checkpoint()
         self._kept = {name: interval for name, interval in self._kept.items() if interval.end > now}
+        self._waiting = {name: begin for name, begin in self._waiting.items() if opened and name in self._windows}
         self._looked_at = now
 
     def _mark(self, name: str, opened: Mapping[Window, Interval], now: datetime) -> Maintenance | None:
@@ -94,13 +98,18 @@ class MaintenanceLedger:
         if kept is not None and kept.end <= now:
             kept = None
         if not own:
+            self._waiting.pop(name, None)
             return None if kept is None else Maintenance(endpoint=name, started_at=kept.begin, ended_at=now)
         begin, end = min(each.begin for each in own), max(each.end for each in own)
         if kept is not None:
             begin = kept.begin
         elif self._looked_at is None or begin <= self._looked_at:  # it was not there when it opened
             begin = now
-        if name not in self._known or kept == Interval(begin, end):
+        if name not in self._known:
+            self._waiting.setdefault(name, begin)
+            return None
+        begin = self._waiting.pop(name, begin)
+        if kept == Interval(begin, end):
             return None
         return Maintenance(endpoint=name, started_at=begin, ended_at=end)
 

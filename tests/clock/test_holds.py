@@ -240,6 +240,15 @@ async def test_a_restart_in_a_window_goes_on_with_its_mark(
         assert [(each.started_at, each.ended_at) for each in house.store.marks] == marks
 
 
+async def test_what_is_new_in_a_window_is_marked_from_its_first_probe_on(house: House, autojump_clock: Jump) -> None:
+    """The store does not know it before."""
+    house.watch(moody("it", interval=20), windows=[once(-100, 1100)])
+    await trio.sleep(60)
+    (mark,) = house.store.marks
+    assert (mark.started_at, mark.ended_at) == (at(0), at(1000))
+    assert house.probes["it"][0] > 0
+
+
 async def test_marks_that_cannot_be_written_are_written_later(house: House, autojump_clock: Jump) -> None:
     house.watch(moody("it"), windows=[once(100, 1000)])
     await trio.sleep(90)
