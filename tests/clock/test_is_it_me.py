@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import logging
@@ -20,6 +21,7 @@ from support.probes import endpoint
 
 from monitor.api import Check, Probe, Verdict, check_option
 from monitor.live import LiveFeed
+from monitor.net.reasons import own_trouble
 from monitor.probing import probe_once
 from monitor.recorder import Recorder
 from monitor.selfwatch import SelfWatch
@@ -41,7 +43,7 @@ HOSTS = {"one.example.org", "two.example.org"}
 
 @attrs.frozen(kw_only=True, eq=False)
 class Target(Check):
-    """A target that the test moves: `+` works, `-` does not, `!` crashes the check."""
+    """A target that the test moves: `+` works, `-` does not, `!` crashes the check, `e` is our own EMFILE."""
 
     now: list[str] = check_option(doc="how it is")
     takes: float = check_option(doc="seconds of a probe", default=0.0)
@@ -54,6 +56,10 @@ class Target(Check):
                 return Verdict.up()
             case "-":
                 return Verdict.down("connection refused")
+            case "e":
+                exc = own_trouble(OSError(errno.EMFILE, "Too many open files"))
+                assert exc is not None
+                raise exc
             case _:
                 raise ValueError("the check itself is broken")
 
@@ -376,6 +382,18 @@ async def test_nobody_to_tell_is_fine(house: House, autojump_clock: Jump, caplog
 
 
 # The process itself.
+
+
+async def test_no_free_descriptors_make_nothing_down_and_are_told_once(house: House, autojump_clock: Jump) -> None:
+    await house.start(*(house.target(f"t{number}") for number in range(50)))
+    await trio.sleep(30)
+    house.becomes("e")
+    await trio.sleep(300)
+    assert await house.fired() == []
+    assert await house.states("t7") == "up"
+    [alert] = await house.told()
+    assert alert["standing_total"] == 50
+    assert alert["reason"]["message"].endswith("the monitor has no free file descriptor")
 
 
 async def test_a_process_that_stood_still_says_so_once(house: House, autojump_clock: Jump) -> None:
