@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -84,7 +85,7 @@ async def compared(archive: Archive, config: Config, asked: datetime, now: datet
     since = max(asked, first or now)
     replay = _Replay(config, _standing_at(first or until, transitions, incidents, sent), _silences(archive))
     if first is not None:
-        await replay.run(archive, _happened(transitions, incidents, first), first)
+        await replay.run(archive, _happened(transitions, incidents, archive.runs(), first), first)
     rows = paired(
         (Alerted.of(each.document, each.at, each.sinks) for each in sent if each.at >= since),
         (each for each in replay.alerts if each.at >= since),
@@ -110,11 +111,12 @@ async def compared(archive: Archive, config: Config, asked: datetime, now: datet
 
 @attrs.frozen
 class Event:
-    """Something that no result tells: an endpoint left the config, or its incident was acknowledged."""
+    """Something that no result tells: an endpoint left the config, its incident was acknowledged, or a start."""
 
     at: datetime
-    endpoint: str
+    endpoint: str = ""
     acknowledged: datetime | None = None  # when the incident began
+    stopped: datetime | None = None  # the monitor began to run then; the run before had ended here
 
 
 class _Clock:
@@ -195,10 +197,15 @@ class _Replay:
             await self._recorder.catch_up()
 
     async def _take(self, event: Event) -> None:
-        """Somebody took the endpoint out of the config for a while, or acknowledged its incident."""
+        """Somebody took the endpoint out of the config for a while, acknowledged its incident, or began anew."""
         name = event.endpoint
-        await self._until(event.at)
+        await self._until(event.stopped or event.at)
         self.clock.now = event.at
+        if event.stopped is not None:
+            self._records = dict(self._recorder.records)
+            await self._recorder.load()
+            await self._recorder.catch_up()
+            return
         record = self._recorder.records.get(name)
         if record is None or not record.watched:
             return
@@ -248,7 +255,12 @@ def _silences(archive: Archive) -> Silences:
         raise StoreError("the database holds unreadable silences") from exc
 
 
-def _happened(transitions: Iterable[Transition], incidents: Iterable[Incident], first: datetime) -> list[Event]:
+def _happened(
+    transitions: Iterable[Transition],
+    incidents: Iterable[Incident],
+    runs: Iterable[tuple[datetime, datetime]],
+    first: datetime,
+) -> list[Event]:
     """What people did since *first*, in order."""
     left = [Event(each.at, each.endpoint) for each in transitions if each.after is None]
     known = [
@@ -256,7 +268,8 @@ def _happened(transitions: Iterable[Transition], incidents: Iterable[Incident], 
         for each in incidents
         if each.acknowledged is not None
     ]
-    return sorted((each for each in left + known if each.at >= first), key=lambda event: event.at)
+    starts = [Event(again, stopped=stopped) for (_, stopped), (again, _) in pairwise(runs)]
+    return sorted((each for each in left + known + starts if each.at >= first), key=lambda event: event.at)
 
 
 def _ended(observation: Observation) -> datetime:

@@ -97,6 +97,11 @@ class Archive:
         """Every incident that is still kept, by when it began."""
         return map(rows.incident_from_row, self._read(_INCIDENTS))
 
+    def runs(self) -> Iterator[tuple[datetime, datetime]]:
+        """From when to when the monitor itself ran, in order."""
+        for started_at, ended_at in self._read("SELECT started_at, ended_at FROM runs ORDER BY started_at"):
+            yield moment(started_at), moment(ended_at)
+
     def noted(self, key: str) -> Any:
         """What is kept under *key*, or None."""
         with database.explained(self.path):

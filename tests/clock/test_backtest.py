@@ -84,7 +84,8 @@ async def recorded(
     meanwhile: Callable[[Recorder, Silencer], Awaitable[None]] = nothing,
 ) -> None:
     """Watch *endpoints* for as long; what comes of it is in *data_dir*."""
-    clock = TrioClock()
+    clock, rand = TrioClock(), PlainRand()
+    rand._count = int(trio.current_time()) * 1000  # another life, other identifiers
     net: Net = None  # type: ignore[assignment] # nothing here connects
 
     async def probe(watched: Endpoint) -> Observation:
@@ -92,10 +93,8 @@ async def recorded(
 
     async with open_store(data_dir, clock=clock, run_sync=run_here) as store, trio.open_nursery() as nursery:
         holds = Holds(lambda: silencer.silences)
-        recorder = Recorder(
-            store, clock=clock, rand=PlainRand(), feed=LiveFeed(), ring=lambda: None, circumstances=holds
-        )
-        silencer = Silencer(store, clock=clock, rand=PlainRand(), changed=recorder.review_open)
+        recorder = Recorder(store, clock=clock, rand=rand, feed=LiveFeed(), ring=lambda: None, circumstances=holds)
+        silencer = Silencer(store, clock=clock, rand=rand, changed=recorder.review_open)
         recorder.configure(endpoints, {}, None)
         holds.configure(endpoints, ())
         await recorder.load()
@@ -398,4 +397,14 @@ async def test_who_leaves_the_config_for_a_while_is_replayed(tmp_path: Path, aut
     assert [row.one.words for row in comparison.rows] == [
         "firing up > down", "resolved down > gone", "firing pending > down", "resolved down > up",
     ]  # fmt: skip
+    assert {row.difference for row in comparison.rows} == {"same"}
+
+
+async def test_what_came_due_while_the_monitor_did_not_run_is_not_sent(tmp_path: Path, autojump_clock: Jump) -> None:
+    watched = target("+" * 6 + "-" * 300, reminder_interval=60)
+    await recorded(tmp_path, watched, seconds=200)
+    await trio.sleep(1000)
+    await recorded(tmp_path, watched, seconds=100)
+    comparison = await replayed(tmp_path, watched)
+    assert [row.one.words for row in comparison.rows] == ["firing up > down", *["reminder down"] * 3]
     assert {row.difference for row in comparison.rows} == {"same"}
