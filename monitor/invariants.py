@@ -8,7 +8,7 @@ from monitor.core.model import State
 from monitor.violations import violated
 
 if TYPE_CHECKING:
-    from monitor.core.alerting.review import Decision
+    from monitor.core.alerting import Decision
     from monitor.store import Record
 
 
