@@ -332,10 +332,11 @@ class Daemon:
         self._configure(self._recorder, self._ledger, config)
         self._slots.total_tokens = config.max_concurrent_probes
         self._outbox.replace_sinks({sink.name: sink for sink in config.sinks})
+        beginning = len(changed.endpoints.changed) + len(changed.endpoints.added)
         for name in changed.endpoints.changed:
-            self._supervisor.replace(after[name])
+            self._supervisor.replace(after[name], among=beginning)
         for name in changed.endpoints.added:
-            self._supervisor.start(after[name], among=len(changed.endpoints.added))
+            self._supervisor.start(after[name], among=beginning)
 
         for stopped in gone:
             await stopped.wait()

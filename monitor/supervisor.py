@@ -136,9 +136,9 @@ class Supervisor:
         for checker in self.checkers.values():
             checker.stop()
 
-    def replace(self, endpoint: Endpoint) -> None:
+    def replace(self, endpoint: Endpoint, *, among: int = 1) -> None:
         """Watch *endpoint* in place of the one with its name, from when that one's task has ended."""
-        self.start(endpoint, after=self.stop(endpoint.name))
+        self.start(endpoint, after=self.stop(endpoint.name), among=among)
 
     def probe_now(self, name: str) -> None:
         """Probe the endpoint *name* out of turn, if it is watched; it counts as an ordinary observation."""
