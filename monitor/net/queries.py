@@ -67,8 +67,10 @@ class NameServers:
         self._contexts = contexts
         self._kept: dict[tuple[NameServer, str, int | None], tuple[float, Sequence[Address]]] = {}
 
-    async def addresses(self, host: str, server: NameServer, addressing: Addressing, trace: Trace) -> Sequence[Address]:
-        """Every address of *host* that *addressing* allows, best first. Raises ProbeError."""
+    async def addresses(self, host: str, addressing: Addressing, trace: Trace) -> Sequence[Address]:
+        """Every address of *host* that *addressing* allows, asked of its `dns_resolver`; best first. Raises ProbeError."""
+        server = addressing.dns_resolver
+        assert server is not None  # noqa: S101 - without one the system is asked
         host, version = addressing.address or host, addressing.ip_version
         if literal := numeric(host):
             return (literal,) if version is None else of_version(version, (literal,), host)

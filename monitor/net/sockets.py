@@ -234,14 +234,12 @@ class SocketNet:
         vet: Vet | None = None,
     ) -> SocketStream:
         """Open a fresh connection; see `Probe.connect`."""
-        # Before the first phase: making a context is our own work and nothing of the endpoint's.
+        # Before the first phase: making a context, importing dnspython are our own work and nothing of the endpoint's.
         context = None if tls is None else await self._contexts.get(tls)
+        resolver = self._resolver if addressing.dns_resolver is None else self._name_servers
 
         trace.phase("resolve")
-        if addressing.dns_resolver is None:
-            addresses = await self._resolver.addresses(host, addressing, trace)
-        else:
-            addresses = await self._name_servers.addresses(host, addressing.dns_resolver, addressing, trace)
+        addresses = await resolver.addresses(host, addressing, trace)
         if vet is not None:
             for each in addresses:
                 vet(each.ip)
