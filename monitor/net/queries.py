@@ -68,7 +68,7 @@ class NameServers:
         self._kept: dict[tuple[NameServer, str, int | None], tuple[float, Sequence[Address]]] = {}
 
     async def addresses(self, host: str, addressing: Addressing, trace: Trace) -> Sequence[Address]:
-        """Every address of *host* that *addressing* allows, asked of its `dns_resolver`; best first. Raises ProbeError."""
+        """Every address of *host* that *addressing* allows, best first, by its `dns_resolver`. Raises ProbeError."""
         server = addressing.dns_resolver
         assert server is not None  # noqa: S101 - without one the system is asked
         host, version = addressing.address or host, addressing.ip_version
