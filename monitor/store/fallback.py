@@ -112,12 +112,21 @@ class SteadyStore:
         """Write what is appended, and bring the database back when it is away; `open_steady_store` runs this."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._main.flush_for_ever)
+            nursery.start_soon(self._watch_results)
             while True:
                 await self._trouble.wait()
                 while self._kept is not None:
                     await trio.sleep(PAUSE)
                     with trio.CancelScope(shield=True):
                         await self._try_again()
+
+    async def _watch_results(self) -> None:
+        """Notice trouble when nothing but results is written, too."""
+        while True:
+            error = await self._main.failure()
+            if self._kept is None and isinstance(error, UnavailableError):
+                await self._begin(error)
+            await trio.sleep(PAUSE)
 
     async def close(self) -> None:
         """Write what can be written, and close; `open_steady_store` calls this."""
@@ -127,11 +136,6 @@ class SteadyStore:
             lost = readers.pending(self._kept.db)
             log.error("the database cannot be written at the end: what was kept in memory is lost, %d alerts too", lost)
         await self._main.close()
-
-    @property
-    def unavailable(self) -> bool:
-        """Is the database away?"""
-        return self._kept is not None
 
     @property
     def trouble(self) -> str | None:
@@ -191,13 +195,12 @@ class SteadyStore:
             try:
                 fresh = await self._main.revive(damaged=self._damaged, now=now)
                 self._damaged = False
-                records = self._records
-                work = partial(merge, kept=kept, records=records, fresh=fresh, now=now)
+                work = partial(merge, kept=kept, records=self._records, fresh=fresh, now=now)
                 self._moved = await self._main.apply(work)
             except UnavailableError as error:
                 self._damaged = isinstance(error, DamagedError)
                 return
-            self._next_id = max(self._next_id, *self._moved) + 1 if self._moved else self._next_id
+            self._next_id = max(self._next_id, *self._moved, NEW) + 1
             self._dropped += kept.dropped
             self.coalesced += kept.coalesced
             self._kept = None

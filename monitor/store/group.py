@@ -70,6 +70,8 @@ class GroupWriter:
         self._waiting = trio.lowlevel.ParkingLot()  # those who came meanwhile
         self._laid_down = trio.Event()  # there is something to flush
         self._crowded = trio.Event()  # … and no reason to wait for more
+        self.failed = trio.Event()  # what was laid down could not be written, because of …
+        self.failure: StoreError | None = None
         self._failing = False
 
     async def write(self, work: Work[T]) -> T:
@@ -165,10 +167,13 @@ class GroupWriter:
         if not self._failing:
             log.error("results wait in memory until they can be written: %s", error)
         self._failing = True
+        self.failure = error
+        self.failed.set()
 
     def _tell_success(self) -> None:
         if self._failing:
             log.info("the database can be written again")
+            self.failure, self.failed = None, trio.Event()
         self._failing = False
 
     def _drop(self, count: int, why: object = "the database could not be written for too long") -> None:

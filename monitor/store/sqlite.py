@@ -145,6 +145,12 @@ class SqliteStore:
             return False
         return await self._run_sync(partial(self._files.revive, damaged=damaged, now=now), limiter=self._limiter)
 
+    async def failure(self) -> StoreError:
+        """Wait until something appended could not be written; why."""
+        while self._writes.failure is None:
+            await self._writes.failed.wait()
+        return self._writes.failure
+
     async def apply(self, work: Work[T]) -> T:
         """Do *work* in a transaction."""
         return await self._writes.write(work)

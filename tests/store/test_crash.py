@@ -146,11 +146,11 @@ async def main():
         known = sorted(await store.records())
         await store.commit(went_down("during", "during", sinks=SINKS))
         sent = await deliver(store)
-        print(json.dumps({"known": known, "sent": sent, "away": store.unavailable}), flush=True)
+        print(json.dumps({"known": known, "sent": sent, "away": store.trouble is not None}), flush=True)
         if wait:
             await trio.sleep_forever()
         limit(resource.RLIM_INFINITY)
-        while store.unavailable:
+        while store.trouble:
             await trio.sleep(0.1)
 
 trio.run(main)
@@ -246,16 +246,16 @@ async def test_a_disk_that_really_is_full(small_disk: Path) -> None:
             file.flush()
     with trio.fail_after(30):
         async with open_steady_store(small_disk / "data", clock=StandingClock()) as store:
-            assert store.unavailable
+            assert store.trouble
             await store.commit(went_down("one", "one"))
             (one,) = await store.due(NOW, room={"ops": 10})
             await store.settle(one.id, attempts=1, at=NOW)
 
             fill.unlink()
-            while store.unavailable:
+            while store.trouble:
                 await trio.sleep(0.1)
             number = 0
-            while not store.unavailable:
+            while not store.trouble:
                 number += 1
                 await store.commit(went_down(f"two-{number}", f"two-{number}"))
             assert number > 5
@@ -269,7 +269,7 @@ async def test_a_disk_that_really_is_full(small_disk: Path) -> None:
                     sent += 1
             assert sent == number + 1
             await trio.run_process(["mount", "-o", "remount,size=16m", small_disk])
-            while store.unavailable:
+            while store.trouble:
                 await trio.sleep(0.1)
             assert await store.pending() == 0
             assert len(await store.transitions(limit=1000)) == number + 2

@@ -88,7 +88,7 @@ async def deliver_all(store: SteadyStore) -> list[tuple[str, str]]:
 async def healed(store: SteadyStore) -> None:
     for _ in range(5):
         await trio.sleep(PAUSE)
-    assert not store.unavailable
+    assert not store.trouble
 
 
 def kept(data_dir: Path, statement: str) -> list[tuple[object, ...]]:
@@ -109,7 +109,7 @@ async def test_alerts_go_out_while_the_database_is_locked(
     with locked(data_dir):
         down = went_down("shop", "a-1")
         assert (await store.commit(down)).id == 0  # it has none yet
-        assert store.unavailable
+        assert store.trouble
         assert await deliver_all(store) == [("ops", "a-1")]
         store.append(looked_at("feed"))
         await store.commit(came_back(down, "a-2"))
@@ -137,7 +137,7 @@ async def test_alerts_go_out_while_the_disk_is_full(
 ) -> None:
     with full(store):
         committed = 0
-        while not store.unavailable:  # there is a little room in the pages that are there
+        while not store.trouble:  # there is a little room in the pages that are there
             committed += 1
             await store.commit(went_down(f"before-{committed}", f"b-{committed}"))
         for number in range(50):
@@ -146,7 +146,7 @@ async def test_alerts_go_out_while_the_disk_is_full(
         sent = await deliver_all(store)
         assert len(sent) == committed + 50  # what was written before is delivered too
         assert len(kept(data_dir, "SELECT * FROM transitions")) == committed - 1
-        assert store.unavailable
+        assert store.trouble
     await healed(store)
     assert await due(store) == []
     assert len(kept(data_dir, "SELECT * FROM transitions")) == committed + 50
@@ -236,6 +236,19 @@ async def test_a_directory_that_is_gone_comes_back_with_all_that_was_in_it(
             pass
 
 
+async def test_results_alone_notice_that_it_is_gone(
+    autojump_clock: MockClock, store: SteadyStore, data_dir: Path, tmp_path: Path
+) -> None:
+    await store.commit(went_down("before", "a-1"))
+    data_dir.rename(tmp_path / "moved")
+    for _ in range(5):
+        store.append(looked_at("quiet"))
+        await trio.sleep(PAUSE)
+    assert set(await store.records()) == {"before", "quiet"}
+    assert kept(data_dir, "SELECT count(*) FROM history") == [(6,)]
+    assert store.trouble is None
+
+
 async def test_a_directory_that_cannot_come_back_yet(
     autojump_clock: MockClock, store: SteadyStore, data_dir: Path
 ) -> None:
@@ -244,7 +257,7 @@ async def test_a_directory_that_cannot_come_back_yet(
     data_dir.write_text("in the way")
     await store.commit(went_down("after", "a-2"))
     await trio.sleep(5 * PAUSE)
-    assert store.unavailable
+    assert store.trouble
     assert sorted(await deliver_all(store)) == [("ops", "a-1"), ("ops", "a-2")]
 
     data_dir.unlink()
@@ -280,7 +293,7 @@ async def test_damage_at_run_time_sets_aside_and_goes_on(
         file.write(b"\xff" * (len(pages) - 4096))
     store._main._files.db.execute("PRAGMA shrink_memory")  # forget what was read
     await store.commit(went_down("last", "a-last"))
-    assert store.unavailable
+    assert store.trouble
     await healed(store)
 
     assert len(list(data_dir.glob("monitor-damaged-*.db"))) == 1
