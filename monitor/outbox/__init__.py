@@ -25,6 +25,7 @@ from monitor.core.tally import Tally
 from monitor.core.text import counted
 from monitor.outbox.attempt import Delivered, attempt
 from monitor.outbox.ledger import STORE_PAUSE, Ledger
+from monitor.outbox.resending import Resender
 from monitor.outbox.together import MOST_BEHIND, MOST_TOGETHER, messages, story
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Outbox:
         self._try_timeout = try_timeout
         self._in_flight: dict[int, Lane] = {}  # by delivery
         self._paces = {name: Pace(settings.per_minute) for name, settings in self._sinks.items()}
+        self._resender = Resender(store, net=net, clock=clock, rand=rand, log=log, timeout=try_timeout)
+        self._resender.follow(self._sinks, self._paces)
         self._draining = False
         self._ring, self._bell = trio.open_memory_channel[None](1)
         self._progress = trio.Event()  # set, and replaced, after each round and each try
@@ -92,6 +95,7 @@ class Outbox:
             self._paces[name].limit(settings.per_minute)
             if settings != before.get(name):
                 self._paces[name].answered()  # what was wrong with it may have been mended
+        self._resender.follow(self._sinks, self._paces)
         self.ring()
 
     async def put_back(self, ids: Collection[int] | None, *, sink: str | None = None, force: bool = False) -> PutBack:
@@ -106,6 +110,7 @@ class Outbox:
         """Deliver until cancelled; tries in flight then are abandoned and stay pending."""
         async with trio.open_nursery() as tries:
             task_status.started()
+            tries.start_soon(self._resender.run, self.ring)
             caught_up = False
             while True:
                 try:
@@ -185,12 +190,13 @@ class Outbox:
         """Start the tries of one sink, as many as it has room for; what it may still gather waits."""
         loose = []
         for head in heads:
-            if settings.manner.groups and head.digest is None:
-                loose.append(head)
-            elif head.id in self._in_flight:
+            lane = head.sink, head.endpoint
+            if head.id in self._in_flight:
                 continue  # it went with another
-            elif (head.sink, head.endpoint) in self._in_flight.values():
-                gathering.wait(head)  # put back while a later one is under way: when that ends, it rings
+            if lane in self._in_flight.values() or lane in self._resender.lanes:
+                gathering.wait(head)  # something else is on its way there: when that ends, it rings
+            elif settings.manner.groups and head.digest is None:
+                loose.append(head)
             elif self._has_room(pace):
                 self._begin(settings, pace, await self._together(settings, head), tries)
         if not loose or not self._has_room(pace):
@@ -237,8 +243,11 @@ class Outbox:
             match await attempt(settings, sent, timeout=self._try_timeout, log=self._log):
                 case Delivered(said):
                     await self._ledger.delivered(fixed, settings, pace, said)
+                    self._resender.delivered(settings.name, fixed)
                 case DeliveryError() as error:
-                    await self._ledger.failed(fixed, settings, pace, error, first_try_at=fixed[0].first_try_at or began)
+                    first_try_at = fixed[0].first_try_at or began
+                    if await self._ledger.failed(fixed, settings, pace, error, first_try_at=first_try_at):
+                        self._resender.given_up(settings.name, fixed)
         finally:
             for each in deliveries:
                 del self._in_flight[each.id]

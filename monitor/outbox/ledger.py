@@ -73,8 +73,8 @@ class Ledger:
         error: DeliveryError,
         *,
         first_try_at: datetime,
-    ) -> None:
-        """The sink did not take *deliveries*: put them off, or give them up."""
+    ) -> bool:
+        """The sink did not take *deliveries*: put them off, or give them up; say whether it came to that."""
         attempts = deliveries[0].attempts + 1
         now = self._steady.now()
         text = self._told(str(error))
@@ -105,6 +105,7 @@ class Ledger:
                 for each in deliveries:
                     self._log.error("gave up %s %s to %s: %s", each.type, each.alert, each.sink, text)
                 await self._write(lambda: self._store.bury(*_ids(deliveries), attempts=attempts, error=text, at=now))
+        return isinstance(answer, Dead)
 
     def _take_pace(self, head: Delivery, pace: Pace, error: DeliveryError, text: str) -> None:
         """How the sink is tried from now on: one that reads and refuses works, all else is trouble of its own."""

@@ -168,6 +168,12 @@ class Store(Ledger, Protocol):
     async def letter_counts(self) -> Mapping[str, int]:
         """How many are `pending`, and how many `dead`."""
 
+    async def last_words(self, sink: str) -> Sequence[Delivery]:
+        """What *sink* was told last of each endpoint, of its incidents and of its flapping.
+
+        Of several that were delivered or given up only the latest counts, and only if it was delivered.
+        """
+
     async def put_back(
         self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
     ) -> PutBack:

@@ -388,6 +388,14 @@ class SteadyStore:
         """How many are `pending`, and how many `dead`."""
         return await self._do(self._main.letter_counts, lambda kept: letters.counts(kept.db))
 
+    async def last_words(self, sink: str) -> Sequence[Delivery]:
+        """What *sink* was told last; StoreError while the database, which knows, is away."""
+
+        def not_now(_: Kept) -> Sequence[Delivery]:
+            raise StoreError("what a sink was told is known once the database can be read again")
+
+        return await self._do(lambda: self._main.last_words(sink), not_now)
+
     async def put_back(
         self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
     ) -> PutBack:

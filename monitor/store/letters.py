@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from monitor.core.model import Delivery
+
 _OBSOLETE = """
     EXISTS (
         SELECT 1 FROM deliveries later
@@ -31,6 +33,16 @@ _LETTERS = f"""
 _COUNTS = "SELECT state, count(*) FROM deliveries WHERE state IN ('pending', 'dead') GROUP BY state"
 _DEAD = "SELECT id FROM deliveries WHERE state = 'dead' AND (? IS NULL OR sink = ?) ORDER BY id"
 _ONE = f"SELECT d.sink, d.endpoint, {_OBSOLETE} FROM deliveries d WHERE d.id = ? AND d.state = 'dead'"  # noqa: S608
+_LAST_WORDS = """
+    SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at, d.attempts, d.first_try_at, d.digest,
+           d.state
+    FROM deliveries d JOIN alerts a ON a.id = d.alert
+    WHERE d.id IN (
+        SELECT max(d.id) FROM deliveries d JOIN alerts a ON a.id = d.alert
+        WHERE d.sink = ? AND d.state IN ('delivered', 'dead')
+        GROUP BY d.endpoint, CASE WHEN a.type IN ('alert.flapping', 'alert.self', 'alert.test') THEN a.type END
+    ) ORDER BY d.id
+"""
 _PUT_BACK = """
     UPDATE deliveries SET state = 'pending', head = 0, attempts = 0, first_try_at = NULL, not_before = ?, digest = NULL,
         settled_at = NULL
@@ -69,6 +81,12 @@ def _letter(row: tuple[Any, ...]) -> Letter:
 def counts(db: sqlite3.Connection) -> dict[str, int]:
     """How many are pending, and how many dead."""
     return {"pending": 0, "dead": 0} | dict(db.execute(_COUNTS))
+
+
+def last_words(db: sqlite3.Connection, *, sink: str) -> list[Delivery]:
+    """What *sink* was told last of each endpoint and subject; nothing of those of which it missed the last word."""
+    found = db.execute(_LAST_WORDS, (sink,))
+    return [rows.delivery_from_row(row[:10]) for row in found if row[10] == "delivered"]
 
 
 def put_back(

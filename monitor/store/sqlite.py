@@ -329,6 +329,10 @@ class SqliteStore:
         """How many are `pending`, and how many `dead`."""
         return await self._run(letters.counts)
 
+    async def last_words(self, sink: str) -> Sequence[Delivery]:
+        """What *sink* was told last of each endpoint, of its incidents and of its flapping."""
+        return await self._run(partial(letters.last_words, sink=sink))
+
     async def put_back(
         self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
     ) -> PutBack:

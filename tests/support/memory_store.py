@@ -222,6 +222,17 @@ class MemoryStore:
         await self._access()
         return {state: sum(row.state == state for row in self.rows.values()) for state in ("pending", "dead")}
 
+    async def last_words(self, sink: str) -> Sequence[Delivery]:
+        await self._access()
+        last: dict[tuple[str | None, str | None], Row] = {}
+        for row in self.rows.values():
+            if row.delivery.sink == sink and row.state != "pending":
+                kind = (
+                    row.delivery.type if row.delivery.type in ("alert.flapping", "alert.self", "alert.test") else None
+                )
+                last[row.delivery.endpoint, kind] = row
+        return [row.delivery for row in last.values() if row.state == "delivered"]
+
     async def put_back(
         self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
     ) -> PutBack:
