@@ -25,6 +25,7 @@ def ops() -> Recording:
 
 async def test_what_fires_is_told_again_until_it_is_over(autojump_clock, tmp_path, ops):
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down", endpoint="shop")
         await announce(store, "other", endpoint="feed")
         outbox.ring()
@@ -48,6 +49,7 @@ async def test_what_fires_is_told_again_until_it_is_over(autojump_clock, tmp_pat
 
 async def test_a_restart_tells_at_once(autojump_clock, tmp_path, ops):
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         outbox.ring()
         await trio.sleep(10)
@@ -59,6 +61,7 @@ async def test_a_restart_tells_at_once(autojump_clock, tmp_path, ops):
 
 async def test_what_was_over_before_a_restart_is_not_told(autojump_clock, tmp_path, ops):
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         await announce(store, "up", kind="resolved")
         await announce(store, "test", kind="test", endpoint="x")
@@ -73,10 +76,11 @@ async def test_what_was_over_before_a_restart_is_not_told(autojump_clock, tmp_pa
 async def test_what_was_never_delivered_is_not_told_again(autojump_clock, tmp_path):
     ops = Recording(how=FORGETS, script=[DeliveryError("HTTP 410", status=410)])
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         outbox.ring()
         await trio.sleep(200)
-    assert ops.told == [(0.0, ["down"])]
+    assert ops.told == [(2.0, ["down"])]
 
 
 async def test_an_end_that_was_given_up_is_upheld_no_more(autojump_clock, tmp_path):
@@ -86,6 +90,7 @@ async def test_an_end_that_was_given_up_is_upheld_no_more(autojump_clock, tmp_pa
 
     ops = Recording(how=FORGETS, refuses=refuses)
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         await announce(store, "up", kind="resolved")
         outbox.ring()
@@ -100,6 +105,7 @@ async def test_a_late_word_is_never_the_last(autojump_clock, tmp_path):
     """A resend that hangs holds back the `resolved`, so that it cannot arrive after it."""
     ops = Recording(how=FORGETS)
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         outbox.ring()
         await trio.sleep(0.5)
@@ -117,6 +123,7 @@ async def test_a_late_word_is_never_the_last(autojump_clock, tmp_path):
 async def test_a_sink_that_fails_keeps_what_it_was_told(autojump_clock, tmp_path):
     ops = Recording(how=FORGETS)
     async with running(tmp_path, settings(ops)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         outbox.ring()
         await trio.sleep(0.5)
@@ -130,6 +137,7 @@ async def test_a_sink_that_fails_keeps_what_it_was_told(autojump_clock, tmp_path
 async def test_a_reload_begins_and_ends_it(autojump_clock, tmp_path):
     plain, ops = Recording(), Recording(how=FORGETS)
     async with running(tmp_path, settings(plain)) as (store, outbox):
+        await trio.sleep(2)  # by now it is known that nothing was told before
         await announce(store, "down")
         outbox.ring()
         await trio.sleep(100)
