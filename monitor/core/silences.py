@@ -67,6 +67,8 @@ class Silences:
 
     def until(self, endpoint: Endpoint, now: datetime) -> datetime | None:
         """When the last of those that silence *endpoint* now will have ended; None: nothing does."""
+        if not self.every:  # nearly always, and asked for every endpoint that is shown
+            return None
         targets = targets_of(endpoint)
         return max(
             (each.ends_at for each in self.every if each.target in targets and each.is_active(now)), default=None
