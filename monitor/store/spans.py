@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from monitor.core.model import State
-from monitor.core.uptime import NEVER, Life, both, course
+from monitor.core.uptime import Life, both, course
 from monitor.store import Maintenance
 from monitor.store.moments import millis, moment
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
 
     from monitor.core.uptime import Span
@@ -43,12 +43,14 @@ _CLOSE = """
 """
 _KEPT = """
     SELECT e.name, s.kind, s.started_at, coalesce(s.ended_at, :now) FROM spans s JOIN endpoints e ON e.id = s.endpoint
-    WHERE coalesce(s.ended_at, :now) > :since
+    WHERE coalesce(s.ended_at, :now) > :since AND s.endpoint >= :first AND s.endpoint < :last
 """
+_LAST = "SELECT coalesce(max(id), 0) FROM endpoints"
 _KEPT_OF = """
     SELECT e.name, s.kind, s.started_at, coalesce(s.ended_at, :now) FROM endpoints e JOIN spans s ON s.endpoint = e.id
     WHERE e.name = :endpoint AND coalesce(s.ended_at, :now) > :since
 """
+_SLICE = 50  # endpoints
 _MARKED = """
     SELECT e.name, s.started_at, s.ended_at FROM spans s JOIN endpoints e ON e.id = s.endpoint
     WHERE s.kind = 'maintenance' AND s.ended_at > ?
@@ -116,17 +118,27 @@ def marked(db: sqlite3.Connection, *, now: datetime) -> list[Maintenance]:
     ]
 
 
+def slices(db: sqlite3.Connection) -> list[range]:
+    """The numbers of all endpoints, in pieces whose `uptime` takes some milliseconds."""
+    (last,) = db.execute(_LAST).fetchone()
+    return [range(first, first + _SLICE) for first in range(0, last + 1, _SLICE)]
+
+
 def lives(
-    db: sqlite3.Connection, *, now: datetime, since: datetime, here_since: datetime, endpoint: str | None = None
+    db: sqlite3.Connection, *, now: datetime, since: datetime, here_since: datetime, endpoints: str | range
 ) -> dict[str, Life]:
     """What is known of the time from *since* to *now*, by endpoint; those never watched in it are missing.
 
-    The run under way began *here_since*, and is not over.
+    *endpoints* is the name of one, or one of `slices`. The run under way began *here_since*, and is not over.
     """
     end, start = millis(now), millis(since)
-    moments = {"now": end, "since": start, "endpoint": endpoint}
+    values: dict[str, int | str] = {"now": end, "since": start}
+    if isinstance(endpoints, str):
+        found = db.execute(_KEPT_OF, values | {"endpoint": endpoints})
+    else:
+        found = db.execute(_KEPT, values | {"first": endpoints.start, "last": endpoints.stop})
     kept: dict[str, dict[str, list[Span]]] = {}
-    for name, kind, began, ended in db.execute(_KEPT if endpoint is None else _KEPT_OF, moments):
+    for name, kind, began, ended in found:
         kept.setdefault(name, {}).setdefault(kind, []).append((began, ended))
     ran = course([*db.execute(_RUNS, (start,)), (millis(here_since), end)])
     return {
@@ -142,18 +154,15 @@ def lives(
 def uptime(
     db: sqlite3.Connection,
     *,
-    endpoints: Collection[str] | None,
+    endpoints: str | range,
     windows: Mapping[str, timedelta],
     now: datetime,
     here_since: datetime,
 ) -> dict[str, dict[str, float | None]]:
-    """For each endpoint, for each of *windows* up to *now*, the fraction of uptime; None: nothing of it counts."""
-    one = next(iter(endpoints)) if endpoints is not None and len(endpoints) == 1 else None
-    known = lives(db, now=now, since=now - max(windows.values()), here_since=here_since, endpoint=one)
+    """For each of *endpoints*, as for `lives`, for each of *windows* up to *now*, the fraction of uptime."""
+    known = lives(db, now=now, since=now - max(windows.values()), here_since=here_since, endpoints=endpoints)
     ends = millis(now)
     starts = {name: millis(now - window) for name, window in windows.items()}
     return {
-        endpoint: {name: life.uptime(start, ends) for name, start in starts.items()}
-        for endpoint in (known if endpoints is None else endpoints)
-        for life in (known.get(endpoint, NEVER),)
+        endpoint: {name: life.uptime(start, ends) for name, start in starts.items()} for endpoint, life in known.items()
     }

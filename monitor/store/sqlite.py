@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_FEW = 10  # endpoints whose uptime is read one by one
 _ABANDON = 1000  # deliveries to bury in one transaction: other writes come in between
 
 log = logging.getLogger(__name__)
@@ -217,8 +218,14 @@ class SqliteStore:
     ) -> dict[str, dict[str, float | None]]:
         """For each endpoint, for each of *windows* up to *now*, the fraction of uptime; None: nothing of it counts."""
         self._upkeep.presence.look()
-        since = self._upkeep.presence.since
-        return await self._run(partial(spans.uptime, endpoints=endpoints, windows=windows, now=now, here_since=since))
+        read = partial(spans.uptime, windows=windows, now=now, here_since=self._upkeep.presence.since)
+        few = endpoints is not None and len(endpoints) < _FEW
+        found: dict[str, dict[str, float | None]] = {}
+        for some in endpoints if endpoints is not None and few else await self._run(spans.slices):
+            found |= await self._run(partial(read, endpoints=some))  # others write in between
+        if endpoints is None:
+            return found
+        return {name: found.get(name) or dict.fromkeys(windows) for name in endpoints}
 
     async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
         """What a chart of the *window* before *now* shows; None where nothing was ever kept of *endpoint*."""
@@ -229,7 +236,7 @@ class SqliteStore:
             return None
         for piece in plan.pieces:  # others write in between
             await self._run(partial(plan.read, piece=piece))
-        lives = partial(spans.lives, endpoint=endpoint, since=moment(plan.start), now=now, here_since=since)
+        lives = partial(spans.lives, endpoints=endpoint, since=moment(plan.start), now=now, here_since=since)
         return plan.series((await self._run(lives)).get(endpoint, NEVER))
 
     async def mark(self, marks: Collection[Maintenance]) -> None:
