@@ -6,6 +6,8 @@ import contextlib
 import gc
 import resource
 
+_ROUND = 25_000  # objects more than at the last round of the garbage collector; a failed probe leaves about a hundred
+
 
 def raise_descriptor_limit() -> None:
     """Raise the soft limit of open files to the hard one; a thousand probes at once need as many sockets."""
@@ -28,7 +30,11 @@ def spare_what_is_loaded() -> None:
 
     With a thousand endpoints a round over all of it stops the loop for 200 ms, time and again; what stays for good,
     modules and configuration, is most of that. To be called once everything has started.
+
+    The rounds come more rarely from then on: a probe leaves no circles behind unless it fails, and at Python's own 700
+    objects they took a fifth of the daemon's time.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_ROUND)
     gc.enable()

@@ -137,12 +137,13 @@ class Recorder:
         before = self._records.get(endpoint.name) or Record(name=endpoint.name)
         thresholds = endpoint.thresholds
         health, change = advance(before.health, observation, thresholds)
+        words = described(endpoint, self._external_url)
         after = attrs.evolve(
             before,
             health=health,
             last=observation,
             watched=True,
-            described=described(endpoint, self._external_url),
+            described=before.described if before.described == words else words,
         )
         decision = None
         if change is not None or before.incident is not None or not before.alerting.is_quiet or _warns(after):

@@ -86,7 +86,8 @@ class Checker:
     async def _sleep_until(self, due: float) -> None:
         with trio.CancelScope(deadline=due) as self._nap:
             if not self._asked:
-                await trio.sleep_forever()
+                await _until_cancelled()
+        await trio.lowlevel.checkpoint_if_cancelled()  # it may have been us, and not the nap
         self._asked = False
 
     def wake(self) -> None:
@@ -101,6 +102,17 @@ class Checker:
     def is_stalled(self, now: float) -> bool:
         """Has the task made no progress for 3 × (interval + timeout)?"""
         return now - self.progress_at > 3 * (self.endpoint.interval + self.endpoint.timeout)
+
+
+async def _until_cancelled() -> None:
+    """Sleep until cancelled, and return: an exception that ends every sleep costs more than the sleep itself."""
+    task = trio.lowlevel.current_task()
+
+    def awake(_: object) -> trio.lowlevel.Abort:
+        trio.lowlevel.reschedule(task)
+        return trio.lowlevel.Abort.FAILED
+
+    await trio.lowlevel.wait_task_rescheduled(awake)
 
 
 class Supervisor:

@@ -23,6 +23,7 @@ from monitor.store import database, letters, readers, rows, seed, series, spans,
 from monitor.store.files import DataFiles
 from monitor.store.group import GroupWriter
 from monitor.store.moments import millis, moment
+from monitor.store.refresh import Refresh
 from monitor.store.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ class SqliteStore:
         self._run_sync = run_sync
         self._limiter = limiter
         self._upkeep = Upkeep(clock)
+        self._clock = clock
+        self._refresh = Refresh()
         self._writes = GroupWriter(self._run_write, self._upkeep)
 
     async def _run(self, work: Work[T]) -> T:
@@ -152,6 +155,10 @@ class SqliteStore:
             await self._writes.failed.wait()
         return self._writes.failure
 
+    def forget_owed(self) -> None:
+        """Leave out of the database what endpoints' rows are behind: they are kept elsewhere from now on."""
+        self._refresh.owed()
+
     async def apply(self, work: Work[T]) -> T:
         """Do *work* in a transaction."""
         return await self._writes.write(work)
@@ -177,6 +184,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Write what was appended, and close; `open_store` calls this. Failures are logged."""
+        if owed := [rows.endpoint_row(record, decided=False) for record in self._refresh.owed()]:
+            self._writes.lay_down(partial(writer.write_endpoints, endpoints=owed))
         await self._writes.close()
         if self._files is None:
             return
@@ -193,6 +202,7 @@ class SqliteStore:
         """Write *entry*, and all that was appended before it, now; returns the transition with its id."""
         rows_of = writer.EntryRows.of(entry, self._upkeep.presence.look())
         ident = await self._writes.write(partial(writer.write_entry, entry=rows_of))
+        self._refresh.done(entry.record, self._clock.monotonic())
         if entry.decision is None or entry.decision.transition is None or ident is None:
             return None
         return attrs.evolve(entry.decision.transition, id=ident)
@@ -201,7 +211,8 @@ class SqliteStore:
         """Write *entry* soon: within 100 ms or 256 entries, together with others."""
         if entry.decision is not None:
             raise ValueError("an entry with a decision wants commit()")
-        self._writes.lay_down(partial(writer.write_entry, entry=writer.EntryRows.of(entry)))
+        refresh = entry.observation is None or self._refresh.is_due(entry.record, self._clock.monotonic())
+        self._writes.lay_down(partial(writer.write_entry, entry=writer.EntryRows.of(entry, refresh=refresh)))
 
     async def transitions(
         self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100

@@ -86,7 +86,8 @@ AlertRows = tuple[tuple[rows.Row, tuple[dict[str, str | int], ...]], ...]
 class EntryRows:
     """An Entry made ready to be written: where it is made, a value that is not JSON is its maker's error."""
 
-    endpoint: rows.Row
+    name: str  # of the endpoint
+    endpoint: rows.Row | None  # None: it may stay as it is
     incidents: tuple[rows.Row, ...]
     history: rows.Row | None
     transition: rows.Row | None
@@ -95,12 +96,16 @@ class EntryRows:
     spans: tuple[spans.Change, ...] = ()
 
     @classmethod
-    def of(cls, entry: Entry, now: datetime | None = None) -> EntryRows:
-        """Freeze *entry*; TypeError or ValueError when a fact is not a JSON value. *now* is for one that leaves."""
+    def of(cls, entry: Entry, now: datetime | None = None, *, refresh: bool = True) -> EntryRows:
+        """Freeze *entry*; TypeError or ValueError when a fact is not a JSON value.
+
+        *now* is for one that leaves; without *refresh* the endpoint's row is not written.
+        """
         record, decision = entry.record, entry.decision
         concerned = (record.incident, decision.incident if decision else None)
         return cls(
-            endpoint=rows.endpoint_row(record, decided=decision is not None),
+            name=record.name,
+            endpoint=rows.endpoint_row(record, decided=decision is not None) if refresh else None,
             incidents=tuple({i.id: rows.incident_row(i) for i in concerned if i is not None}.values()),
             history=rows.history_row(record.name, entry.observation) if entry.observation else None,
             transition=rows.transition_row(decision.transition) if decision and decision.transition else None,
@@ -125,16 +130,22 @@ def _deliveries(alert: Alert) -> tuple[dict[str, str | int], ...]:
 
 def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
     """Write all of *entry*; returns the id of its transition."""
-    db.execute(ENDPOINT, entry.endpoint)
+    if entry.endpoint is not None:
+        db.execute(ENDPOINT, entry.endpoint)
     db.executemany(INCIDENT, entry.incidents)
     if entry.history is not None:
         db.execute(HISTORY, entry.history)
     if entry.spans:
-        spans.write(db, str(entry.endpoint[0]), entry.spans)
+        spans.write(db, entry.name, entry.spans)
     write_alerts(db, entry.alerts)
     if entry.late:
-        db.execute(LATE, entry.endpoint[:1])
+        db.execute(LATE, (entry.name,))
     return None if entry.transition is None else db.execute(TRANSITION, entry.transition).lastrowid
+
+
+def write_endpoints(db: sqlite3.Connection, endpoints: Collection[rows.Row]) -> None:
+    """Write how endpoints stand, and nothing else."""
+    db.executemany(ENDPOINT, endpoints)
 
 
 def write_note(db: sqlite3.Connection, *, key: str, value: str, alerts: AlertRows) -> None:
