@@ -184,7 +184,6 @@ class SteadyStore:
         self._why = f"alerts and results are kept in memory until the database can be written: {error}"
         log.error("%s", self._why)
         self._kept = Kept(seed, self._next_id)
-        self._main.forget_owed()  # what is kept here is newer
         if self._listener is not None:
             self._listener.begins("store", self._why)
         self._trouble.set()

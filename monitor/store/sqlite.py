@@ -139,7 +139,8 @@ class SqliteStore:
     # For `fallback`, which goes on without the database and brings it back.
 
     async def seed(self, most: int) -> seed.Seed:
-        """The deliveries that wait, at most *most*."""
+        """The deliveries that wait, at most *most*; from now on how endpoints stand is kept elsewhere."""
+        self._refresh.owed()
         return await self._run(partial(seed.read, most=most))
 
     async def revive(self, *, damaged: bool, now: datetime) -> bool:
@@ -154,10 +155,6 @@ class SqliteStore:
         while self._writes.failure is None:
             await self._writes.failed.wait()
         return self._writes.failure
-
-    def forget_owed(self) -> None:
-        """Leave out of the database what endpoints' rows are behind: they are kept elsewhere from now on."""
-        self._refresh.owed()
 
     async def apply(self, work: Work[T]) -> T:
         """Do *work* in a transaction."""
