@@ -14,7 +14,8 @@ supervisor  one checker task per endpoint
 recorder    observation to state, incident, alerts, store
 outbox      due deliveries to sinks
 imports     configs of other monitors as ours
-daemon      the nursery tree: `monitor run`
+engine      all that works while the store is open
+daemon      the process: `monitor run`
 oneshot     `monitor check`
 cli         click commands and renderers
 """

@@ -88,7 +88,7 @@ class Recorder:
 
     async def load(self) -> None:
         """Read what is kept: go on as if there had been no stop."""
-        self._records = await self._store.records()
+        self._records.update(await self._store.records())  # in place: others hold on to it
         for name, record in self._records.items():
             self._note_parents(name, (), record.alerting.parents)
             if self._is_open(name):

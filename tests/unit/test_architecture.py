@@ -46,6 +46,7 @@ LAYERS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"selfwatch"}),
+    frozenset({"engine"}),
     frozenset({"daemon", "oneshot", "trial", "imports", "backtest"}),
     frozenset({"demo"}),
     frozenset({"cli"}),
