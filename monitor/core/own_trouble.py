@@ -1,10 +1,10 @@
 """The monitor's own trouble: when it is told, and how (`alert.self`).
 
-A trouble has a key: `network`, `store`, `stall`, `endpoint:NAME` for one that is shown as unknown. It is told once it
-has lasted, and its end once that has lasted, too; but never more often than the pauses allow, and always all of it in
-one message. So a thousand checks that crash at once are one message, and a check that begins to crash later waits for
-the next one, not for ever. A trouble that is over before it can be told (the database could not be written) is told
-all the same.
+A trouble has a key: `network`, `store`, `damage`, `stall`, or `endpoint:NAME` for one that is shown as unknown. It is
+told once it has lasted, and its end once that has lasted, too; but never more often than the pauses allow, and always
+all of it in one message. So a thousand checks that crash at once are one message, and a check that begins to crash
+later waits for the next one, not for ever. A trouble that is over before it can be told (the database could not be
+written) is told all the same.
 
 Moments are those of a monotonic clock, in seconds; `since` is for people.
 """
@@ -45,6 +45,7 @@ class Trouble:
     began: float
     gone: float | None = None  # since when it is over
     told: bool = False
+    momentary: bool = False  # it never stood: it was over when it was noticed
 
     @property
     def endpoint(self) -> str | None:
@@ -110,7 +111,7 @@ def sentence(news: News) -> str:
     unknown = [each for each in news.standing if each.endpoint is not None]
     if unknown:
         parts.append(f"cannot tell how {_named(unknown)}: {unknown[0].message}")
-    parts += [f"over: {each.message}" for each in news.over if each.endpoint is None]
+    parts += [each.message if each.momentary else f"over: {each.message}" for each in news.over if not each.endpoint]
     known = [each for each in news.over if each.endpoint is not None]
     if known:
         parts.append(f"over: could not tell how {_named(known)}: {known[0].message}")

@@ -95,7 +95,7 @@ class OwnTrouble:
         if known is None or not known.told:
             began = now - LASTS
             since = self._clock.wall() if known is None else known.since
-            self._troubles[key] = Trouble(key=key, message=message, since=since, began=began, gone=now)
+            self._troubles[key] = Trouble(key=key, message=message, since=since, began=began, gone=now, momentary=True)
             self._changed.set()
 
     def saw(self, endpoint: Endpoint, record: Record) -> None:
@@ -132,7 +132,9 @@ class OwnTrouble:
         except (ValueError, TypeError, LookupError, AttributeError) as exc:
             log.warning("what was said of the monitor's own trouble cannot be read: %s", exc)
             return
-        self._troubles = {each.key: each for each in told} | self._troubles
+        for each in told:
+            known = self._troubles.get(each.key)  # somebody has been quick to say that it still stands
+            self._troubles[each.key] = each if known is None else attrs.evolve(known, told=True, since=each.since)
         # The pause goes on, but a clock that was set cannot lengthen it.
         self._spoke = now - max(0.0, (self._clock.wall() - spoke_at).total_seconds())
 

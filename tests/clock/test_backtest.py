@@ -350,6 +350,17 @@ async def test_dependencies_are_replayed(tmp_path: Path, autojump_clock: Jump) -
     assert [row.difference for row in without.rows if row.one.endpoint == "shop"] == ["new", "new"]
 
 
+async def test_a_parent_that_is_always_up_holds_nothing_longer_than_it_did(
+    tmp_path: Path, autojump_clock: Jump
+) -> None:
+    """A child waits until its parent was probed after its first failure: so every probe of a parent matters."""
+    edge = target("+", "edge", interval=30)
+    shop = target(OUTAGE, "shop", depends_on=("edge",), failure_threshold=1)
+    await recorded(tmp_path, edge, shop, seconds=10 * len(OUTAGE))
+    comparison = await replayed(tmp_path, edge, shop)
+    assert told(comparison) == ["firing up > down: same", "resolved down > up: same"]
+
+
 async def test_a_dependency_that_would_have_held(tmp_path: Path, autojump_clock: Jump) -> None:
     await recorded(tmp_path, target(OUTAGE, "edge"), target(OUTAGE, "shop"), seconds=10 * len(OUTAGE))
     comparison = await replayed(tmp_path, target(OUTAGE, "edge"), target(OUTAGE, "shop", depends_on=("edge",)))
