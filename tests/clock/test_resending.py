@@ -37,7 +37,7 @@ async def test_what_fires_is_told_again_until_it_is_over(autojump_clock, tmp_pat
         outbox.ring()
         await trio.sleep(300)
     told = [sorted(told) for _, told in ops.told]
-    assert told[:2] == [["down"], ["other"]]
+    assert sorted(told[:2]) == [["down"], ["other"]]  # two lanes, in any order
     assert told[2:4] == [["down", "other"]] * 2
     rest = told[told.index(["up"]) + 1 :]
     assert rest[:-1] == [["other"]] * len(rest[:-1])
