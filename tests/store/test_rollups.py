@@ -16,9 +16,10 @@ from support.entries import REFUSED, StandingClock, looked_at, observed
 from monitor.core.histogram import RELATIVE_ERROR
 from monitor.core.model import OK, Status
 from monitor.core.rollup import Rollup
-from monitor.store import Entry, Record
+from monitor.store import Entry, Record, writer
+from monitor.store.files import DataFiles
 from monitor.store.group import WINDOW
-from monitor.store.rollups import BUDGET
+from monitor.store.rollups import BUDGET, Roller
 from monitor.store.sqlite import open_store, run_here
 
 if TYPE_CHECKING:
@@ -168,6 +169,25 @@ def _open(chance: random.Random) -> object:
     from monitor.core.model import Incident
 
     return Incident(id=str(chance.random()), endpoint="odd", started_at=START, reason=REFUSED)
+
+
+def test_what_is_rolled_back_is_done_again(tmp_path: Path) -> None:
+    """A commit may fail after the work was done: what was only in that transaction must not count as done."""
+    chance = random.Random(3)
+    files = DataFiles.open(tmp_path, now=START)
+    everything = [result("shop", START + timedelta(seconds=7 * number), chance) for number in range(900)]
+    files.db.execute("BEGIN")
+    for each in everything:
+        writer.write_entry(files.db, writer.EntryRows.of(entry(each)))
+    files.db.execute("COMMIT")
+    roller = Roller()
+    for number in range(200):
+        files.db.execute("BEGIN")
+        roller.step(files.db, START + timedelta(hours=3, seconds=2 * number))
+        files.db.execute("ROLLBACK" if chance.random() < 0.4 else "COMMIT")
+    (counted,) = files.db.execute("SELECT sum(up + degraded + down + unknown) FROM minutes").fetchone()
+    files.close()
+    assert counted == 900
 
 
 async def test_no_flush_does_much(tmp_path: Path, autojump_clock: MockClock) -> None:
