@@ -1,8 +1,5 @@
 """A store that goes on when its database does not: probing and alerting never wait for a disk.
 
-    async with open_steady_store(data_dir, clock=clock) as store:
-        ...
-
 Theory of operation. All goes to the database as long as that works. The first write that fails because the database
 is *unavailable* (full, locked, gone, damaged) begins a time in which everything is kept in memory (`kept`), and alerts
 are delivered from there. Every second the database is tried again: one transaction writes all that was kept
@@ -16,32 +13,28 @@ read, and the rest is as above.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from monitor.core.errors import DamagedError, MonitorError, StoreError, UnavailableError
+from monitor.core.errors import DamagedError, StoreError, UnavailableError
 from monitor.store import letters, readers, writer
-from monitor.store.files import DataFiles
 from monitor.store.kept import NEW, Kept
 from monitor.store.merge import merge
 from monitor.store.seed import Seed
-from monitor.store.sqlite import SqliteStore, in_thread
+from monitor.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from datetime import datetime, timedelta
-    from pathlib import Path
 
     from monitor.core.model import Alert, Delivery, Incident, Letter, PutBack, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
     from monitor.store.listener import Listener
-    from monitor.store.sqlite import RunSync
 
 T = TypeVar("T")
 
@@ -50,41 +43,6 @@ PAUSE = 1.0  # seconds until the database is tried again
 MOST_SEEDED = 10_000  # deliveries that waited when the trouble began and are delivered meanwhile
 
 log = logging.getLogger(__name__)
-
-
-@contextlib.asynccontextmanager
-async def open_steady_store(
-    data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thread
-) -> AsyncIterator[SteadyStore]:
-    """Open the store in *data_dir*, as `open_store` does; where the disk is full, go on with what can be read."""
-    one = trio.CapacityLimiter(1)
-    glance = None
-    try:
-        files = await run_sync(partial(DataFiles.open, data_dir, now=clock.wall()), limiter=one)
-    except UnavailableError as error:
-        if not error.full:
-            raise
-        glance = await run_sync(partial(DataFiles.glance, data_dir, most=MOST_SEEDED), limiter=one)
-        files = None
-        trouble = error
-    store = SteadyStore(SqliteStore(data_dir, files, clock, run_sync, one), clock)
-    if glance is not None:
-        store.begin_without(trouble, *glance)
-    refused: MonitorError | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(store.run)
-            try:
-                yield store
-            except MonitorError as error:  # what is meant for the user shall not need to be unwrapped
-                refused = error
-            finally:
-                nursery.cancel_scope.cancel()
-    finally:
-        with trio.CancelScope(shield=True):
-            await store.close()
-    if refused is not None:
-        raise refused
 
 
 class SteadyStore:
@@ -109,7 +67,7 @@ class SteadyStore:
     # What keeps it going.
 
     async def run(self) -> None:
-        """Write what is appended, and bring the database back when it is away; `open_steady_store` runs this."""
+        """Write what is appended, and bring the database back when it is away; `opening` runs this."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._main.flush_for_ever)
             nursery.start_soon(self._watch_results)
@@ -129,7 +87,7 @@ class SteadyStore:
             await trio.sleep(PAUSE)
 
     async def close(self) -> None:
-        """Write what can be written, and close; `open_steady_store` calls this."""
+        """Write what can be written, and close; `opening` calls this."""
         if self._kept is not None:
             await self._try_again()
         if self._kept is not None:

@@ -12,7 +12,7 @@ import pytest
 import trio
 from support.entries import NOW, StandingClock, went_down
 
-from monitor.store.fallback import open_steady_store
+from monitor.store.opening import open_steady_store
 from monitor.store.sqlite import open_store
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def test_a_full_disk_costs_nothing_that_was_told(tmp_path: Path, pytestcon
 STEADY = """
 from support.entries import NOW
 from datetime import timedelta
-from monitor.store.fallback import open_steady_store
+from monitor.store.opening import open_steady_store
 
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -22,8 +22,9 @@ from monitor.core.errors import StoreError
 from monitor.core.model import Alert
 from monitor.store import Maintenance
 from monitor.store.coalesce import FIRING, REMINDER, RESOLVED, Waiting, superfluous
-from monitor.store.fallback import PAUSE, SteadyStore, open_steady_store
+from monitor.store.fallback import PAUSE, SteadyStore
 from monitor.store.kept import EACH, NEW, RESULTS
+from monitor.store.opening import open_steady_store
 from monitor.store.sqlite import open_store, run_here
 
 if TYPE_CHECKING:
