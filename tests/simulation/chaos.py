@@ -153,8 +153,7 @@ async def suspend(world: World, rand: random.Random) -> None:
 
 async def clock_jump(world: World, rand: random.Random) -> None:
     seconds = rand.choice((-1, 1)) * span(rand, 0.5, 6 * HOUR)
-    world.ledger.note("fault", f"the wall clock is set by {seconds:.1f} s")
-    world.clock.skew += seconds
+    world.set_clock(seconds)
 
 
 async def slow_disk(world: World, rand: random.Random) -> None:

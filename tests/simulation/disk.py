@@ -34,6 +34,7 @@ class Disk:
         self.pause = pause
         self.dead = False
         self.failures = 0
+        self.committed: Callable[[sqlite3.Connection], None] = lambda _: None  # told after each call
         self.crash_in: int | None = None  # calls from now, the last of which is the crash
         self.crash_after = False  # the write of that call is done
         self.files: DataFiles | None = None  # while open
@@ -67,6 +68,8 @@ class Disk:
             self._opened(result)
         elif getattr(work, "__self__", None) is self.files:  # it was closed
             self.files = None
+        if self.files is not None:
+            self.committed(self.files.db)
         if crash:
             self.die()
         self._alive()

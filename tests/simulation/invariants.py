@@ -15,11 +15,14 @@ from monitor.core.model import Outcome, State, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from monitor.core.model import Endpoint
     from simulation.witness import Seen, Witness
 
     Invariant = Callable[[Witness], Iterator[str]]
 
 EPSILON = 1e-6
+MINUTE = 60.0
+SLACK = 30.0  # seconds that a commit may come after its decision, or a decision before one
 COUNTED = ("alert.firing", "alert.resolved")
 
 
@@ -28,7 +31,7 @@ def outcomes_and_deliveries(witness: Witness) -> Iterator[str]:
     its sinks."""
     alerts = {(each["data"]["incident"] or {}).get("id") for each in witness.alerts.values()}
     for transition in witness.fresh.transitions:
-        if transition.outcome is Outcome.ALERTED and transition.incident not in alerts:
+        if transition.outcome is Outcome.ALERTED and transition.incident not in alerts and not witness.failed_lately:
             yield f"transition {transition.id} says it was alerted, and there is no alert"
     fired: dict[str, set[str]] = {}
     for row in witness.rows.values() if witness.over else ():
@@ -40,9 +43,8 @@ def outcomes_and_deliveries(witness: Witness) -> Iterator[str]:
         if document["type"] == "alert.resolved":
             incident = document["data"]["incident"]["id"]
             fired.get(incident, set()).discard(row.sink)
-    open_ones = {witness.open_incident(name) for name in witness.standing}
     for incident, sinks in fired.items():
-        if sinks and incident not in open_ones:
+        if sinks and not witness.still_stands(incident):
             yield f"incident {incident} is over, and {', '.join(sorted(sinks))} will never hear of it"
     if witness.over and (lost := witness.alerts_without_delivery()):
         yield f"alerts without any delivery: {lost}"
@@ -67,12 +69,15 @@ def deliveries_match_transitions(witness: Witness) -> Iterator[str]:
 
 def same_id_same_body(witness: Witness) -> Iterator[str]:
     """Same id, same body."""
-    for receipt in witness.fresh.receipts:
+    waiting, witness.unheard_of = witness.unheard_of, []
+    for receipt in (*waiting, *witness.fresh.receipts):
         body = witness.bodies.get(receipt.alert)
-        if body is None:
-            yield f"{receipt.sink} got {receipt.alert}, which was never committed"
-        elif body != receipt.body:
+        if body is not None and body != receipt.body:
             yield f"{receipt.sink} got {receipt.alert} with another body than was committed"
+        if body is None and receipt.alert not in witness.lost:
+            if not witness.failed_lately:
+                yield f"{receipt.sink} got {receipt.alert}, which was never committed"
+            witness.unheard_of.append(receipt)
 
 
 def in_sequence(witness: Witness) -> Iterator[str]:
@@ -83,12 +88,12 @@ def in_sequence(witness: Witness) -> Iterator[str]:
         data = document["data"]
         name, sequence = data["endpoint"]["name"], data["sequence"]
         latest = witness.sequences.get(name, 0)
-        if sequence != latest + 1:
+        if sequence != latest + 1 and not (sequence > latest and witness.failed_lately):
             yield f"{name}: alert {sequence} follows alert {latest}"
         witness.sequences[name] = sequence
     for receipt in witness.fresh.receipts:
         lane = receipt.sink, (receipt.document["data"]["endpoint"] or {}).get("name", "")
-        numbers = [witness.number_of(lane[0], alert) for alert in witness.heard[lane][-3:]]
+        numbers = [witness.number_of(lane[0], each) for each in witness.heard[lane][-3:] if each in witness.bodies]
         if any(earlier > later for earlier, later in pairwise(numbers)):
             yield f"{lane[1]} to {lane[0]}: deliveries came in the order {numbers}"
     if witness.over:
@@ -112,10 +117,10 @@ def firing_then_resolved(witness: Witness) -> Iterator[str]:
         incident = data["incident"]["id"]
         heard = witness.heard[receipt.sink, data["endpoint"]["name"]][-50:]
         words = [
-            witness.alerts[alert]["type"]
+            witness.documents[alert]["type"]
             for alert in heard
-            if witness.alerts[alert]["type"] != "alert.flapping"
-            and (witness.alerts[alert]["data"]["incident"] or {}).get("id") == incident
+            if witness.documents[alert]["type"] != "alert.flapping"
+            and (witness.documents[alert]["data"]["incident"] or {}).get("id") == incident
         ]
         resolved = words.count("alert.resolved")
         if resolved > 1 or (resolved and words[-1] != "alert.resolved"):
@@ -158,7 +163,7 @@ def no_down_by_own_trouble(witness: Witness) -> Iterator[str]:
 def _expected(seen: Seen) -> tuple[Status, ...]:
     """What the observation may be, by what its probe really met."""
     visit = seen.visit
-    maybe_held_up = (Status.UNKNOWN,) if seen.visit.stalled else ()
+    maybe_held_up = (Status.UNKNOWN,) if visit.stalled or visit.own else ()
     if visit.odd in ("raises", "exits", "answers nonsense"):
         return (Status.UNKNOWN,)
     if visit.faults:  # met after any trouble of our own was over
@@ -181,13 +186,69 @@ def the_end_is_the_truth(witness: Witness) -> Iterator[str]:
         if state is not truth:
             yield f"{endpoint.name} is {truth}, and shown as {state}"
         for sink in endpoint.sinks:
-            heard = witness.heard.get((sink, endpoint.name), [])
-            latest = [each for each in (witness.alerts[alert] for alert in heard) if each["type"] in COUNTED]
-            word = latest[-1]["type"] if latest else "none"
-            incident = latest[-1]["data"]["incident"]["id"] if latest else None
+            heard = [witness.documents[each] for each in witness.heard.get((sink, endpoint.name), [])]
+            latest = next((each for each in reversed(heard) if each["type"] in COUNTED), None)
+            word = None if latest is None or latest["type"] != "alert.firing" else latest["data"]["to"]
+            incident = None if latest is None else latest["data"]["incident"]["id"]
             concerned = witness.open_incident(endpoint.name) or incident
-            if (word == "alert.firing") is not (truth is State.DOWN) and not witness.was_buried(sink, concerned):
+            wanted = _words_wanted(witness, endpoint, sink, truth)
+            excused = witness.was_buried(sink, concerned) or (latest and latest["data"]["id"] in witness.lost)
+            if word not in wanted and not excused:
                 yield f"{endpoint.name} is {truth}, and the last word at {sink} is {word}"
+
+
+def _words_wanted(witness: Witness, endpoint: Endpoint, sink: str, truth: State) -> set[str | None]:
+    """What a sink may have heard last of an endpoint that has long been in this state; None: that all is well."""
+    plan = next(each for each in witness.world.scenario.sinks if each.name == sink)
+    if truth not in endpoint.alert_on:
+        return {None}
+    if truth is State.DEGRADED and plan.only_down:
+        return {None, "degraded"}  # told of its easing, if it was told of `down`
+    return {str(truth)}
+
+
+def reminders_keep_their_distance(witness: Witness) -> Iterator[str]:
+    """A reminder comes `reminder_interval` after the last word, whatever restarts in between; and it does come."""
+    for row in witness.fresh.deliveries:
+        document, born = witness.alerts[row.alert], witness.born[row.id]
+        lane, kind = (row.sink, row.endpoint), document["type"]
+        if kind == "alert.reminder":
+            interval = witness.reminder_of(row.endpoint)
+            spoke = witness.spoke.get(lane)
+            if interval is None or spoke is None or witness.failed_lately or spoke.set_back != born.set_back:
+                pass
+            elif (born.wall - spoke.wall).total_seconds() < interval - SLACK:
+                yield f"{row.endpoint}: {row.sink} is reminded after {(born.wall - spoke.wall).total_seconds():.0f} s"
+        if kind in ("alert.reminder", "alert.firing"):
+            witness.spoke[lane] = born
+        elif kind == "alert.resolved":
+            witness.spoke.pop(lane, None)
+    for (sink, name), spoke in witness.spoke.items() if witness.over else ():
+        interval = witness.reminder_of(name)
+        waited = (witness.world.clock.wall() - spoke.wall).total_seconds()
+        if (
+            interval is not None
+            and waited > interval + MINUTE
+            and witness.truth(witness.configured[name]) is State.DOWN
+        ):
+            yield f"{name}: {sink} was last told {waited:.0f} s ago, and is to be reminded every {interval} s"
+
+
+def silent_while_it_flaps(witness: Witness) -> Iterator[str]:
+    """While an endpoint flaps a sink hears one `alert.flapping`, and nothing else of it until that is over."""
+    for row in witness.fresh.deliveries:
+        document = witness.alerts[row.alert]
+        if not row.endpoint:
+            continue
+        lane, flaps = (row.sink, row.endpoint), row.endpoint in witness.flaps_at.get(row.sink, set())
+        if document["type"] == "alert.flapping":
+            begins = document["data"]["flapping"]
+            if begins is flaps and not witness.failed_lately:
+                yield f"{lane[1]}: {lane[0]} is told again that it {'flaps' if begins else 'flaps no more'}"
+            change = set.add if begins else set.discard
+            change(witness.flaps_at.setdefault(row.sink, set()), row.endpoint)
+        elif flaps and not witness.failed_lately:
+            yield f"{lane[1]} flaps, and {lane[0]} is told {document['type']}"
 
 
 def probes_end_in_time(witness: Witness) -> Iterator[str]:
@@ -256,6 +317,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     transitions_where_results_stand,
     no_down_by_own_trouble,
     the_end_is_the_truth,
+    reminders_keep_their_distance,
+    silent_while_it_flaps,
     probes_end_in_time,
     one_probe_at_a_time,
     missed_slots_are_skipped,

@@ -50,6 +50,11 @@ class EndpointPlan:
     success_threshold: int
     degraded: bool = False
     enabled: bool = True
+    alerts_on_degraded: bool = False
+    reminder: int | None = None  # seconds
+    flap_changes: int = 6
+    flap_window: int = 1800
+    parents: tuple[str, ...] = ()
 
     def toml(self) -> str:
         lines = [
@@ -63,6 +68,13 @@ class EndpointPlan:
             f"success_threshold = {self.success_threshold}",
             f"enabled = {json.dumps(self.enabled)}",
         ]
+        lines.append(f'flap_changes = {self.flap_changes}\nflap_window = "{self.flap_window}s"')
+        if self.alerts_on_degraded:
+            lines.append('alert_on = ["down", "degraded"]')
+        if self.reminder is not None:
+            lines.append(f'reminder_interval = "{self.reminder}s"')
+        if self.parents:
+            lines.append(f"depends_on = {json.dumps(self.parents)}")
         if self.host is None:
             lines.append('check = "odd"')
         else:
@@ -79,17 +91,22 @@ class SinkPlan:
     name: str
     give_up_after: str
     configured: bool = True
+    only_down: bool = False
+    after: int | None = None  # seconds
 
     def toml(self) -> str:
-        return "\n".join(
-            [
-                "[[sink]]",
-                f'name = "{self.name}"',
-                'type = "webhook"',
-                f'url = "http://{self.name}/hook"',
-                f'give_up_after = "{self.give_up_after}"',
-            ]
-        )
+        lines = [
+            "[[sink]]",
+            f'name = "{self.name}"',
+            'type = "webhook"',
+            f'url = "http://{self.name}/hook"',
+            f'give_up_after = "{self.give_up_after}"',
+        ]
+        if self.only_down:
+            lines.append('alert_on = ["down"]')
+        if self.after is not None:
+            lines.append(f'after = "{self.after}s"')
+        return "\n".join(lines)
 
 
 @attrs.define(eq=False)
@@ -159,13 +176,22 @@ def draw(seed: int, *, slowly: bool) -> Scenario:
                 failure_threshold=rand.randint(1, 4),
                 success_threshold=rand.randint(1, 3),
                 degraded=rand.random() < 0.5,
+                alerts_on_degraded=rand.random() < 0.3,
+                reminder=rand.choice((None, 900, 1800)),
+                flap_changes=rand.choice((2, 4, 6, 6)),
+                flap_window=rand.choice((600, 1800)),
             )
         )
     if rand.random() < 0.5:
         odd = EndpointPlan("odd", None, rand.choice(intervals), 5, 5, rand.randint(1, 3), rand.randint(1, 2))
         endpoints.append(odd)
     give_up = ("3d", "3d", "1h")
-    sinks = [SinkPlan(f"sink{number}", rand.choice(give_up)) for number in range(rand.randint(1, 3))]
+    sinks = [
+        SinkPlan(
+            f"sink{number}", rand.choice(give_up), only_down=rand.random() < 0.3, after=rand.choice((None, None, 300))
+        )
+        for number in range(rand.randint(1, 3))
+    ]
     faults = {
         name: low * (high / low) ** rand.random() for name, (low, high) in FAULTS.items() if rand.random() > _ABSENT
     }

@@ -20,6 +20,7 @@ from simulation.model import Standing
 from simulation.network import Condition, Visit
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Mapping
     from datetime import datetime
 
@@ -57,6 +58,18 @@ class Row:
     state: str
 
 
+@attrs.frozen
+class Birth:
+    """When a delivery was committed, and how everything stood."""
+
+    at: float
+    wall: datetime
+    set_back: int  # how often the wall clock had been set back
+    before: Mapping[str, str | None]  # states of the endpoints when the delivery before it was committed
+    after: Mapping[str, str | None]  # … and with this one
+    life: int
+
+
 @attrs.define
 class Fresh:
     """What is new since the invariants were checked last."""
@@ -83,9 +96,20 @@ class Witness:
         self.in_doubt: set[tuple[str, str]] = set()  # taken, and not yet settled when a life ended
         self.alerts: dict[str, dict[str, Any]] = {}  # documents, by id
         self.bodies: dict[str, bytes] = {}
+        self.documents: dict[str, dict[str, Any]] = {}  # of all that was received, by id
         self.rows: dict[int, Row] = {}
         self.numbers: dict[tuple[str, str], int] = {}  # of the delivery, by sink and alert
         self.pending: set[int] = set()
+        self.born: dict[int, Birth] = {}  # deliveries
+        self.set_back = 0
+        self.unheard_of: list[Receipt] = []  # came, and are not in the database: it does without for a while
+        self.failures = 0  # of the disk, in all lives; as of the last two looks
+        self.failed_lately = True
+        self.lost: set[str] = set()  # delivered while the database did without, and never written
+        self.spoke: dict[tuple[str, str], Birth] = {}  # the last firing or reminder, by sink and endpoint
+        self.flaps_at: dict[str, set[str]] = {}  # endpoints that a sink was told flap, by sink
+        self._born_until = 0
+        self._states: Mapping[str, str | None] = {}
         self.incidents: dict[str, tuple[datetime, datetime | None]] = {}  # as they must be, by id
         self.transitions: dict[str, list[Transition]] = defaultdict(list)  # by incident
         self.problems: list[tuple[str, str]] = []  # seen where it happened: what kind, and a sentence
@@ -177,8 +201,12 @@ class Witness:
                 return
             match event:
                 case Moved(transition):
-                    self._moved[transition.endpoint].append(transition)
                     self._told.add(transition.id)
+                    if transition.after is None:  # it left; its incident ends with that, not with a good probe
+                        self.incidents.pop(transition.incident or "", None)
+                        self.standing[transition.endpoint] = Standing()
+                    else:
+                        self._moved[transition.endpoint].append(transition)
                     self.world.ledger.note("moved", f"{transition.endpoint} {transition.before} -> {transition.after}")
                 case Observed(endpoint, record):
                     assert record.last is not None
@@ -201,9 +229,6 @@ class Witness:
 
     def _moved_to(self, standing: Standing, transition: Transition, since: datetime | None) -> Standing:
         """Follow a change, and note the times that its incident must have."""
-        if transition.after is None:  # it left; its incident ends with that, not with a good probe
-            self.incidents.pop(transition.incident or "", None)
-            return Standing()
         began = standing.incident_since
         if transition.after is State.DOWN:
             began = since
@@ -214,6 +239,20 @@ class Witness:
         if began is not None and transition.incident is not None:
             self.incidents[transition.incident] = (began, None)
         return attrs.evolve(standing, state=transition.after, incident_since=began)
+
+    # Commits.
+
+    def committed(self, db: sqlite3.Connection) -> None:
+        """Something may have been committed: note when, and what held then, for each new delivery."""
+        (latest,) = db.execute("SELECT coalesce(max(id), 0) FROM deliveries").fetchone()
+        if latest <= self._born_until:
+            return
+        transitions = dict(db.execute("SELECT endpoint, after FROM transitions GROUP BY endpoint HAVING max(id)"))
+        for ident in range(self._born_until + 1, latest + 1):
+            self.born[ident] = Birth(
+                trio.current_time(), self.world.clock.wall(), self.set_back, self._states, transitions, self.world.life
+            )
+        self._born_until, self._states = latest, transitions
 
     # Receipts.
 
@@ -233,6 +272,7 @@ class Witness:
         if not before:
             self.heard[receipt.sink, name].append(receipt.alert)
         before.append(receipt)
+        self.documents[receipt.alert] = receipt.document
         self.fresh.receipts.append(receipt)
 
     # The database.
@@ -282,6 +322,8 @@ class Witness:
         self.in_flight.clear()
         self._under_way.clear()
         self.read()
+        self.lost |= {each.alert for each in (*self.unheard_of, *self.fresh.receipts)} - self.bodies.keys()
+        self.unheard_of.clear()
         for transition in self.fresh.transitions:  # committed in the last moment, and nobody was told
             if transition.id not in self._told and transition.after is not None:
                 self._moved[transition.endpoint].append(transition)
@@ -344,9 +386,19 @@ class Witness:
             case _:
                 return State.DOWN
 
+    def reminder_of(self, name: str) -> float | None:
+        """The `reminder_interval` of the endpoint *name*."""
+        plan = next((each for each in self.world.scenario.endpoints if each.name == name), None)
+        return None if plan is None else plan.reminder
+
     def number_of(self, sink: str, alert: str) -> int:
         """The place of the delivery of *alert* to *sink* in the outbox; 0: it has none."""
         return self.numbers.get((sink, alert), 0)
+
+    def still_stands(self, incident: str) -> bool:
+        """Is *incident* what some sink knows of an endpoint that is bad again, or still?"""
+        words = (word for record in self.records.values() for word in record.alerting.words.values())
+        return any(word.incident == incident for word in words)
 
     def was_buried(self, sink: str, incident: str | None) -> bool:
         """Is an alert of *incident* a dead letter at *sink*?"""

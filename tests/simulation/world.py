@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 STEP = 10 * MINUTE  # from one look at the invariants to the next
 _MOST_ROUNDS = 20_000  # of the loop, without time passing
-QUIET = 30 * MINUTE  # that everything has to settle in, once it has healed; and what six probes take
+QUIET = 45 * MINUTE  # that everything has to settle in, once it has healed; and what six probes take
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +97,7 @@ class World:
         self._directory = directory
         self._alive = False
         self._away = 0.0
+        self._failures = self._failures_seen = self._failures_before = 0  # of the disk, in earlier lives; at two looks
         self._recovery: int | None = None
         self._rereads: deque[bool] = deque()
         self._hangups: trio.MemorySendChannel[int] | None = None
@@ -182,6 +183,9 @@ class World:
         witness.drain()
         witness.read()
         witness.over = final
+        failures = self._failures + self.disk.failures
+        witness.failed_lately = failures != self._failures_before or self.disk.failing
+        self._failures_before, self._failures_seen = self._failures_seen, failures
         self.violations += invariants.check(witness)
         witness.fresh = Fresh()
         if self.violations:
@@ -197,9 +201,11 @@ class World:
 
     async def _live(self) -> None:
         self.life += 1
+        self._failures += self.disk.failures
         disk = self.disk = self._new_disk()
         if self._recovery is not None:
             disk.crash_in, self._recovery = self._recovery, None
+        disk.committed = self.witness.committed
         network = self.network = Network(self)
         seed = self.scenario.seed
         self._write_config()
@@ -285,6 +291,12 @@ class World:
         self.ledger.note("fault", f"the loop stands still for {seconds:.2f} s")
         self.witness.stalls(seconds)
         self.clock.stall(seconds)
+
+    def set_clock(self, seconds: float) -> None:
+        """Somebody sets the wall clock."""
+        self.ledger.note("fault", f"the wall clock is set by {seconds:.1f} s")
+        self.clock.skew += seconds
+        self.witness.set_back += seconds < 0
 
     def oddity(self) -> str | None:
         """How the odd check misbehaves this time."""
