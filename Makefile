@@ -8,7 +8,7 @@ UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint simulate crash bench bench-scale soak hostile lock clean
+.PHONY: run demo test lint simulate planted crash bench bench-scale soak hostile lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -40,6 +40,9 @@ hostile: $(VENV)/.tests  ## every hostile server at once beside healthy endpoint
 
 simulate: $(VENV)/.tests  ## simulated days under faults, SEEDS=1-200 DAYS=1; every invariant of issue 4 is checked
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(or $(SEEDS),1-20) --days $(or $(DAYS),1) $(ARGS)
+
+planted: $(VENV)/.tests  ## known bugs, planted one at a time in a copy of the tree: the simulation must find each
+	PYTHONPATH=tests $(BIN)/python -m simulation.planted $(ARGS)
 
 crash: $(VENV)/.tests  ## the real process killed at random, KILLS=200: what sinks were told against what was decided
 	PYTHONPATH=tests $(BIN)/python -m crashes --kills $(or $(KILLS),200) $(ARGS)

@@ -192,6 +192,8 @@ def the_end_is_the_truth(witness: Witness) -> Iterator[str]:
             incident = None if latest is None else latest["data"]["incident"]["id"]
             concerned = witness.open_incident(endpoint.name) or incident
             wanted = _words_wanted(witness, endpoint, sink, truth)
+            if witness.waits_for_parents(endpoint.name):
+                wanted |= {None}
             excused = witness.was_buried(sink, concerned) or (latest and latest["data"]["id"] in witness.lost)
             if word not in wanted and not excused:
                 yield f"{endpoint.name} is {truth}, and the last word at {sink} is {word}"
@@ -234,6 +236,21 @@ def reminders_keep_their_distance(witness: Witness) -> Iterator[str]:
             yield f"{name}: {sink} was last told {waited:.0f} s ago, and is to be reminded every {interval} s"
 
 
+def held_back(witness: Witness) -> Iterator[str]:
+    """Neither a `firing` nor a reminder while a parent is down, or in maintenance; every `resolved` all the same."""
+    for row in witness.fresh.deliveries:
+        document, born = witness.alerts[row.alert], witness.born[row.id]
+        if witness.failed_lately or document["type"] not in ("alert.firing", "alert.reminder"):
+            continue
+        if document["data"]["to"] != "down":  # an easing, which is told
+            continue
+        for parent in witness.parents_of(row.endpoint):
+            if born.before.get(parent) == born.after.get(parent) == "down" and parent not in born.unknown:
+                yield f"{row.sink} is told {document['type']} of {row.endpoint}, and {parent} is down"
+        if any(window.is_open(row.endpoint, born.wall, SLACK) for window in witness.world.scenario.windows):
+            yield f"{row.sink} is told {document['type']} of {row.endpoint} in maintenance"
+
+
 def silent_while_it_flaps(witness: Witness) -> Iterator[str]:
     """While an endpoint flaps a sink hears one `alert.flapping`, and nothing else of it until that is over."""
     for row in witness.fresh.deliveries:
@@ -268,7 +285,9 @@ def missed_slots_are_skipped(witness: Witness) -> Iterator[str]:
     """Missed slots skipped."""
     for visit, starts in witness.fresh.starts:
         (first_life, first), (last_life, last) = starts[0], starts[-1]
-        pause = min(visit.configured.interval, visit.configured.retry_interval)
+        pause = min(visit.configured.interval, visit.configured.retry_interval) - EPSILON
+        if visit.configured.name in witness.parents:  # probed out of turn when a child asks
+            continue
         if len(starts) == 3 and first_life == last_life and witness.world.reloaded_at < first and last - first < pause:
             yield f"{visit.endpoint}: three probes within {last - first:.3f} s"
 
@@ -318,6 +337,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     no_down_by_own_trouble,
     the_end_is_the_truth,
     reminders_keep_their_distance,
+    held_back,
     silent_while_it_flaps,
     probes_end_in_time,
     one_probe_at_a_time,

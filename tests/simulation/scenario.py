@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
+from simulation.time import EPOCH
+
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -109,6 +113,25 @@ class SinkPlan:
         return "\n".join(lines)
 
 
+@attrs.frozen
+class WindowPlan:
+    """One `[[maintenance]]`: seconds from the beginning of the run, by the wall clock."""
+
+    endpoints: tuple[str, ...]
+    start: int
+    duration: int
+
+    def toml(self) -> str:
+        start = (EPOCH + timedelta(seconds=self.start)).isoformat()
+        names = json.dumps(self.endpoints)
+        return f'[[maintenance]]\nendpoints = {names}\nstart = {start}\nduration = "{self.duration}s"'
+
+    def is_open(self, name: str, wall: datetime, margin: float) -> bool:
+        """Has it been open for *margin* seconds, and is still, for the endpoint *name*?"""
+        since = (wall - EPOCH).total_seconds() - self.start
+        return (name in self.endpoints or "*" in self.endpoints) and margin <= since < self.duration
+
+
 @attrs.define(eq=False)
 class Scenario:
     """All of it. Reloads change it as they go."""
@@ -118,11 +141,13 @@ class Scenario:
     sinks: list[SinkPlan]
     faults: dict[str, float]  # those there are: mean seconds between two
     most_probes: int
+    windows: list[WindowPlan] = attrs.field(factory=list)
 
     def toml(self, data_dir: Path) -> str:
         """The config."""
         head = f'[monitor]\nlisten = "127.0.0.1:1"\ndata_dir = "{data_dir}"\nmax_concurrent_probes = {self.most_probes}'
         parts = [each.toml() for each in self.endpoints]
+        parts += [each.toml() for each in self.windows]
         parts += [each.toml() for each in self.sinks if each.configured]
         return "\n\n".join([head, *parts]) + "\n"
 
@@ -156,10 +181,11 @@ class Scenario:
             each.enabled = True
         for sink in self.sinks:
             sink.configured = True
+        self.windows.clear()
 
 
-def draw(seed: int, *, slowly: bool) -> Scenario:
-    """What *seed* draws; *slowly*: with the intervals of a run that lasts long."""
+def draw(seed: int, days: float, *, slowly: bool) -> Scenario:
+    """What *seed* draws for *days*; *slowly*: with the intervals of a run that lasts long."""
     rand = random.Random(f"scenario:{seed}")
     count = rand.randint(2, 3) if slowly else rand.randint(2, 5)
     intervals = (120, 300, 600) if slowly else (15, 30, 60, 120, 300)
@@ -180,6 +206,7 @@ def draw(seed: int, *, slowly: bool) -> Scenario:
                 reminder=rand.choice((None, 900, 1800)),
                 flap_changes=rand.choice((2, 4, 6, 6)),
                 flap_window=rand.choice((600, 1800)),
+                parents=tuple(each.name for each in endpoints if rand.random() < 0.3),
             )
         )
     if rand.random() < 0.5:
@@ -195,4 +222,12 @@ def draw(seed: int, *, slowly: bool) -> Scenario:
     faults = {
         name: low * (high / low) ** rand.random() for name, (low, high) in FAULTS.items() if rand.random() > _ABSENT
     }
-    return Scenario(seed, endpoints, sinks, faults, rand.choice((1, 3, 500)))
+    windows = [
+        WindowPlan(
+            rand.choice((("*",), (rand.choice(endpoints).name,))),
+            int(rand.uniform(0, days * DAY)),
+            int(rand.uniform(10 * MINUTE, 3 * HOUR)),
+        )
+        for _ in range(rand.choice((0, 1 + int(2 * days))))
+    ]
+    return Scenario(seed, endpoints, sinks, faults, rand.choice((1, 3, 500)), windows)

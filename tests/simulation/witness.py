@@ -67,7 +67,7 @@ class Birth:
     set_back: int  # how often the wall clock had been set back
     before: Mapping[str, str | None]  # states of the endpoints when the delivery before it was committed
     after: Mapping[str, str | None]  # … and with this one
-    life: int
+    unknown: frozenset[str]  # endpoints shown as unknown
 
 
 @attrs.define
@@ -123,7 +123,7 @@ class Witness:
         self._moved: defaultdict[str, list[Transition]] = defaultdict(list)
         self._forgotten: dict[str, int] = {}  # no longer watched: failures of the disk at that time
         self._failures: dict[str, int] = {}
-        self._told: set[int] = set()  # transitions that the feed has told
+        self._told: set[tuple[Any, ...]] = set()  # transitions that the feed has told; their ids may change
         self._channel: trio.MemoryReceiveChannel[Event] | None = None
         self._last = {"transitions": 0, "deliveries": 0}
 
@@ -201,7 +201,7 @@ class Witness:
                 return
             match event:
                 case Moved(transition):
-                    self._told.add(transition.id)
+                    self._told.add((transition.endpoint, transition.at, transition.after))
                     if transition.after is None:  # it left; its incident ends with that, not with a good probe
                         self.incidents.pop(transition.incident or "", None)
                         self.standing[transition.endpoint] = Standing()
@@ -248,10 +248,10 @@ class Witness:
         if latest <= self._born_until:
             return
         transitions = dict(db.execute("SELECT endpoint, after FROM transitions GROUP BY endpoint HAVING max(id)"))
+        wall, records = self.world.clock.wall(), self.records
+        unknown = frozenset(name for name, record in records.items() if record.health.unknowns)
         for ident in range(self._born_until + 1, latest + 1):
-            self.born[ident] = Birth(
-                trio.current_time(), self.world.clock.wall(), self.set_back, self._states, transitions, self.world.life
-            )
+            self.born[ident] = Birth(trio.current_time(), wall, self.set_back, self._states, transitions, unknown)
         self._born_until, self._states = latest, transitions
 
     # Receipts.
@@ -325,7 +325,8 @@ class Witness:
         self.lost |= {each.alert for each in (*self.unheard_of, *self.fresh.receipts)} - self.bodies.keys()
         self.unheard_of.clear()
         for transition in self.fresh.transitions:  # committed in the last moment, and nobody was told
-            if transition.id not in self._told and transition.after is not None:
+            told = (transition.endpoint, transition.at, transition.after) in self._told
+            if not told and transition.after is not None:
                 self._moved[transition.endpoint].append(transition)
         with self.world.disk.reading() as db:
             records = {} if db is None else readers.records(db)
@@ -390,6 +391,23 @@ class Witness:
         """The `reminder_interval` of the endpoint *name*."""
         plan = next((each for each in self.world.scenario.endpoints if each.name == name), None)
         return None if plan is None else plan.reminder
+
+    @property
+    def parents(self) -> set[str]:
+        """What others depend on."""
+        return {parent for each in self.world.scenario.endpoints for parent in each.parents}
+
+    def parents_of(self, name: str) -> tuple[str, ...]:
+        """What the endpoint *name* depends on."""
+        plan = next((each for each in self.world.scenario.endpoints if each.name == name), None)
+        return () if plan is None else plan.parents
+
+    def waits_for_parents(self, name: str) -> bool:
+        """Is a parent of *name* really down, or waits for its own?"""
+        return any(
+            self.truth(self.configured[parent]) is State.DOWN or self.waits_for_parents(parent)
+            for parent in self.parents_of(name)
+        )
 
     def number_of(self, sink: str, alert: str) -> int:
         """The place of the delivery of *alert* to *sink* in the outbox; 0: it has none."""

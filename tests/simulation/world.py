@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import random
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ class World:
     """Everything around the daemon."""
 
     def __init__(self, seed: int, days: float, directory: Path, *, slowly: bool = False) -> None:
-        self.scenario: Scenario = draw(seed, slowly=slowly)
+        self.scenario: Scenario = draw(seed, days, slowly=slowly)
         self.days = days
         self.virtual = trio.testing.MockClock(autojump_threshold=0)
         self.clock = SimulatedClock(self.virtual)
@@ -99,7 +98,7 @@ class World:
         self._away = 0.0
         self._failures = self._failures_seen = self._failures_before = 0  # of the disk, in earlier lives; at two looks
         self._recovery: int | None = None
-        self._rereads: deque[bool] = deque()
+        self._broken = False
         self._hangups: trio.MemorySendChannel[int] | None = None
         self._scope = trio.CancelScope()
         self._disk_state = {"pause": 0.0, "full": False, "locked": False}
@@ -224,7 +223,10 @@ class World:
             with trio.CancelScope() as self._scope, self.daemon.feed.listen() as news:
                 self.witness.life_begins(news, self.daemon.config)
                 self.ledger.note("life", f"number {self.life} begins")
-                await self.daemon.serve(task_status=_Started(self))
+                try:
+                    await self.daemon.serve(task_status=_Started(self))
+                finally:
+                    self.witness.drain()
             if self._scope.cancelled_caught:
                 how = "killed"
         except* Crashed:
@@ -326,14 +328,13 @@ class World:
         """SIGHUP, with the config as the scenario has it now, or with a broken one."""
         if self._alive and self._hangups is not None:
             self.ledger.note("signal", f"SIGHUP: {text}")
-            self._rereads.append(broken)
+            self._broken = broken
             self._hangups.send_nowait(1)
 
     # The config.
 
     @contextlib.contextmanager
     def _listen(self) -> Iterator[AsyncIterator[int]]:
-        self._rereads.clear()
         self._hangups, hangups = trio.open_memory_channel[int](1000)
         try:
             with self._hangups, hangups:
@@ -342,8 +343,7 @@ class World:
             self._hangups = None
 
     def _reread(self) -> Config:
-        broken = self._rereads.popleft()
-        self._write_config(broken=broken)
+        self._write_config(broken=self._broken)  # as the file is by now: several who ask may share one reload
         config = self._read()
         self.reloaded_at = trio.current_time()
         self.witness.reloads(self.daemon.config, config)
