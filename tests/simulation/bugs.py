@@ -164,8 +164,8 @@ BUGS = (
         (
             (
                 "monitor/supervisor.py",
-                "        self.start(endpoint, after=self.stop(endpoint.name))\n",
-                "        self.start(endpoint)\n",
+                "        self.start(endpoint, after=self.stop(endpoint.name), among=among)\n",
+                "        self.start(endpoint, among=among)\n",
             ),
         ),
     ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from simulation.bugs import BUGS, Bug
 from simulation.planted import ROOT, NotPlantedError, hunt, planted
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
