@@ -43,9 +43,9 @@ BUGS = (
         "reset on reload",
         (
             (
-                "monitor/daemon.py",
-                "        await self._recorder.forget_all_but(after.keys())\n",
-                "        await self._recorder.forget_all_but(after.keys() - set(changed.endpoints.changed))\n",
+                "monitor/engine.py",
+                "        await self.recorder.forget_all_but(after.keys())\n",
+                "        await self.recorder.forget_all_but(after.keys() - set(changed.endpoints.changed))\n",
             ),
         ),
     ),
