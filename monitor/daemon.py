@@ -30,7 +30,7 @@ from monitor.net.sockets import SocketNet
 from monitor.reload import Reloader
 from monitor.signals import stop_on_signals
 from monitor.store import Record
-from monitor.store.fallback import open_steady_store
+from monitor.store.opening import open_steady_store
 from monitor.store.sqlite import in_thread
 from monitor.system import SystemClock, SystemRand
 from monitor.web.access import bind_problem

@@ -24,7 +24,6 @@ from monitor.store import letters, readers, writer
 from monitor.store.kept import NEW, Kept
 from monitor.store.merge import merge
 from monitor.store.seed import Seed
-from monitor.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from monitor.core.rollup import Series
     from monitor.store import Entry, Maintenance, Record
     from monitor.store.listener import Listener
+    from monitor.store.sqlite import SqliteStore
 
 T = TypeVar("T")
 
