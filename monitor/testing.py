@@ -1,4 +1,4 @@
-"""The public test kit for checks: one probe, without a network and without waiting.
+"""The public test kit for checks and sinks: one probe, or one alert, without a network and without waiting.
 
     from monitor.testing import answers, check_of, look
 
@@ -6,12 +6,17 @@
         seen = look(check_of(QueueDepth, url="http://queue.test/", most=5), answers(200, b'{"depth": 6}'))
         assert (seen.status, seen.reason.message) == ("down", "expected at most 5 waiting jobs, got 6")
 
+    def test_a_busy_receiver_is_tried_again():
+        told = tell(sink_of(Pager, url="http://pager.test/"), answers(503), alert="resolved")
+        assert (str(told), told.status) == ("HTTP 503", 503)
+
 The probe is the engine's own (deadline, boundary, phases, facts, expectations); only the clock and the network are
 stand-ins. Time is virtual: a check that hangs is a timeout at once.
 """
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,16 +28,17 @@ import trio.testing
 from monitor.config.fields import Fields
 from monitor.config.secrets import Masker
 from monitor.config.texts import Texts
-from monitor.core.errors import ProbeError
+from monitor.core.alerting.render import render
+from monitor.core.errors import DeliveryError, ProbeError
 from monitor.core.expectations import compile_all
-from monitor.core.model import Code, Endpoint, Observation, Reason
-from monitor.core.quantities import Duration
+from monitor.core.model import Code, Endpoint, Incident, Observation, Reason, State
+from monitor.core.quantities import Duration, seconds_text
 from monitor.net import ANY_ADDRESS
-from monitor.plugin import Check
+from monitor.plugin import Check, Message, Sink
 from monitor.probing import probe_once
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from monitor.net import TLS, Addressing, Stream, Trace, Vet
 
@@ -88,6 +94,79 @@ def look(
             seen = await probe_once(endpoint, net=_Net(servers, server), clock=_Clock(), mask=None)
             servers.cancel_scope.cancel()
         return seen
+
+    return trio.run(once, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+S = TypeVar("S", bound=Sink)
+
+
+def sink_of(cls: type[S], /, **options: Any) -> S:
+    """Make the sink that a config with *options* would, as `check_of` makes a check."""
+    return Fields(Texts({}, Masker(), Path())).table(cls, options)
+
+
+def an_alert(kind: str = "firing") -> dict[str, Any]:
+    """A `standard` document about an endpoint `shop`: *kind* is firing, reminder, resolved, flapping, self or test."""
+    is_over = kind == "resolved"
+    reason = Reason(Code.EXPECTATION, "processing", "expected status 200-299, got 503")
+    about = kind not in ("self", "test")
+    incident = Incident(
+        id="incident-1",
+        endpoint="shop",
+        started_at=BEGIN - timedelta(minutes=5),
+        reason=reason,
+        resolved_at=BEGIN if is_over else None,
+    )
+    shop = {"name": "shop", "group": "web", "check": "http", "target": "https://shop.test/", "labels": {"team": "shop"}}
+    body = render(
+        f"alert.{kind}",
+        ident="alert-1",
+        now=BEGIN,
+        reason=Reason(Code.OK) if is_over else reason,
+        sequence=1 if about else None,
+        endpoint=shop | {"description": None, "runbook": None, "url": None} if about else None,
+        incident=incident if about else None,
+        before=(State.UP if kind == "firing" else State.DOWN) if about else None,
+        after=(State.UP if is_over else State.DOWN) if about else None,
+        more={"flapping": {"flapping": True}, "self": {"trouble": True}}.get(kind),
+    )
+    document: dict[str, Any] = json.loads(body)
+    return document
+
+
+def tell(
+    sink: Sink, server: Server | None = None, *, alert: str | Mapping[str, Any] = "firing", timeout: float = 10.0
+) -> str | DeliveryError | None:
+    """Send one alert through *sink*: what it returned, or the DeliveryError that came of it.
+
+    Connections are answered as `look` answers them. *alert* is a kind of `an_alert`, or a document; *timeout* is
+    for the whole try, in virtual seconds. What the sink raises beside DeliveryError passes. Not for a sink that
+    works in threads, nor for use inside a running event loop.
+    """
+    document = an_alert(alert) if isinstance(alert, str) else alert
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def once() -> str | DeliveryError | None:
+        async with trio.open_nursery() as servers:
+            message = Message(
+                id=str(document["data"]["id"]),
+                body=body,
+                document=document,
+                attempt=1,
+                now=BEGIN,
+                net=_Net(servers, server),
+                clock=_Clock(),
+                sink="test",
+            )
+            said: str | DeliveryError | None = DeliveryError(f"no answer within {seconds_text(timeout)}")
+            with trio.move_on_after(timeout):
+                try:
+                    said = await sink.send(message)
+                except DeliveryError as error:
+                    said = error
+            servers.cancel_scope.cancel()
+        return said
 
     return trio.run(once, clock=trio.testing.MockClock(autojump_threshold=0))
 

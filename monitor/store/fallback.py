@@ -333,14 +333,9 @@ class SteadyStore:
         """How many deliveries wait."""
         return await self._do(self._main.pending, lambda kept: readers.pending(kept.db))
 
-    async def letters(
-        self, *, states: Collection[str] = ("pending", "dead"), sink: str | None = None, after: int = 0, limit: int
-    ) -> Sequence[Letter]:
-        """Deliveries that wait or are dead; meanwhile those that are known in memory."""
-        return await self._do(
-            lambda: self._main.letters(states=states, sink=sink, after=after, limit=limit),
-            lambda kept: letters.letters(kept.db, states=states, sink=sink, after=after, limit=limit),
-        )
+    async def letters(self, **asked: Any) -> Sequence[Letter]:
+        """Deliveries that wait or are dead, see `Store.letters`; meanwhile those that are known in memory."""
+        return await self._do(lambda: self._main.letters(**asked), lambda kept: letters.letters(kept.db, **asked))
 
     async def letter_counts(self) -> Mapping[str, int]:
         """How many are `pending`, and how many `dead`."""
@@ -348,19 +343,13 @@ class SteadyStore:
 
     async def last_words(self, sink: str) -> Sequence[Delivery]:
         """What *sink* was told last; StoreError while the database, which knows, is away."""
+        return await self._do(lambda: self._main.last_words(sink), _not_now)
 
-        def not_now(_: Kept) -> Sequence[Delivery]:
-            raise StoreError("what a sink was told is known once the database can be read again")
-
-        return await self._do(lambda: self._main.last_words(sink), not_now)
-
-    async def put_back(
-        self, ids: Collection[int] | None, *, sink: str | None, sinks: Collection[str], force: bool, at: datetime
-    ) -> PutBack:
-        """Make dead deliveries pending again; StoreError while the database, which has them, is away."""
-
-        def not_now(_: Kept) -> PutBack:
-            raise StoreError("dead deliveries can be put back once the database can be written again")
-
+    async def put_back(self, ids: Collection[int] | None, **asked: Any) -> PutBack:
+        """Make dead deliveries pending again, see `Store.put_back`; StoreError while the database is away."""
         wanted = None if ids is None else self._now(ids)
-        return await self._do(lambda: self._main.put_back(wanted, sink=sink, sinks=sinks, force=force, at=at), not_now)
+        return await self._do(lambda: self._main.put_back(wanted, **asked), _not_now)
+
+
+def _not_now(_: Kept) -> Any:
+    raise StoreError("that is known once the database can be used again")

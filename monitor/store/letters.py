@@ -57,7 +57,12 @@ _ELECT = """
 
 
 def letters(
-    db: sqlite3.Connection, *, states: Collection[str], sink: str | None, after: int, limit: int
+    db: sqlite3.Connection,
+    *,
+    states: Collection[str] = ("pending", "dead"),
+    sink: str | None = None,
+    after: int = 0,
+    limit: int,
 ) -> list[Letter]:
     """Deliveries that are `pending` or `dead`, in order of id; at most *limit*."""
     found: list[Any] = []
