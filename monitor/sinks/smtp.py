@@ -294,6 +294,8 @@ def _error(exc: Exception) -> DeliveryError:
             text = f"the server's certificate is not trusted: {exc.verify_message}"
         case TimeoutError():
             text = f"no answer within {seconds_text(_PIECE)}"
+        case OSError():
+            text = (exc.strerror or describe(exc)).lower()  # without its number
         case _:
             text = describe(exc)
     return DeliveryError(text, status=status)
