@@ -47,7 +47,9 @@ def count(data_dir: Path, table: str) -> int:
     return found
 
 
-async def test_raw_results_are_kept_for_two_days(store: SqliteStore, clock: StandingClock, tmp_path: Path) -> None:
+async def test_raw_results_are_kept_for_two_days(
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
+) -> None:
     await store.commit(looked_at("shop", at=NOW))
     await store.commit(looked_at("shop", at=NOW + timedelta(hours=1)))
 
@@ -61,7 +63,9 @@ async def test_raw_results_are_kept_for_two_days(store: SqliteStore, clock: Stan
     assert set(await store.records()) == {"shop", "the newest"}
 
 
-async def test_a_little_goes_at_a_time(store: SqliteStore, clock: StandingClock, tmp_path: Path) -> None:
+async def test_a_little_goes_at_a_time(
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
+) -> None:
     for _ in range(3 * CHUNK):
         store.append(looked_at("shop", at=NOW))
     await trio.sleep(WINDOW)
@@ -80,7 +84,9 @@ async def test_a_little_goes_at_a_time(store: SqliteStore, clock: StandingClock,
     ]  # one came each time
 
 
-async def test_what_is_not_rolled_up_yet_stays(store: SqliteStore, clock: StandingClock, tmp_path: Path) -> None:
+async def test_what_is_not_rolled_up_yet_stays(
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
+) -> None:
     """As after a long stop: first it is counted, then it goes."""
     for second in range(120):
         store.append(looked_at("shop", at=NOW + timedelta(seconds=second)))
@@ -93,7 +99,7 @@ async def test_what_is_not_rolled_up_yet_stays(store: SqliteStore, clock: Standi
 
 
 async def test_what_was_delivered_goes_after_a_month_with_its_alert(
-    store: SqliteStore, clock: StandingClock, tmp_path: Path
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
 ) -> None:
     await store.commit(went_down("shop", "a-1", sinks=("ops", "log")))
     ops, log = await store.due(clock.now, room={"ops": 1, "log": 1})
@@ -114,7 +120,7 @@ async def test_what_was_delivered_goes_after_a_month_with_its_alert(
 
 
 async def test_the_dead_are_kept_longer_and_the_pending_for_ever(
-    store: SqliteStore, clock: StandingClock, tmp_path: Path
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
 ) -> None:
     down = went_down("shop", "a-1")
     await store.commit(down)
@@ -133,7 +139,7 @@ async def test_the_dead_are_kept_longer_and_the_pending_for_ever(
 
 
 async def test_incidents_and_transitions_are_kept_for_more_than_a_year(
-    store: SqliteStore, clock: StandingClock, tmp_path: Path
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
 ) -> None:
     past = went_down("shop", "a-1")
     await store.commit(past)
