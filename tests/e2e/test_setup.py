@@ -44,6 +44,7 @@ def test_the_locks_pin_what_the_project_asks_for() -> None:
 def test_what_the_code_imports_it_asks_for_itself() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked_for = names(project["project"]["dependencies"])
+    asked_for |= names([each for extra in project["project"]["optional-dependencies"].values() for each in extra])
     brought_by = importlib.metadata.packages_distributions()
     for path in [*(ROOT / "monitor").rglob("*.py"), *(ROOT / "checks").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
