@@ -34,6 +34,7 @@ import monitor
 from simulation.__main__ import scratch
 from simulation.world import simulate
 assert Path(monitor.__file__).is_relative_to(sys.argv[1]), monitor.__file__
+print("began")
 with tempfile.TemporaryDirectory(dir=scratch()) as directory:
     result = simulate(int(sys.argv[2]), float(sys.argv[3]), Path(directory))
 print(result.violations[0] if result.violations else "")
@@ -89,9 +90,12 @@ def hunt(bug: Bug, seeds: int) -> Hunt:
                 )
             except subprocess.TimeoutExpired:
                 return Hunt(bug, seed, "the run does not end", time.monotonic() - began)
-            if ran.returncode or ran.stdout.strip():
-                said = ran.stdout.strip() or ran.stderr.strip().splitlines()[-1]
-                return Hunt(bug, seed, said, time.monotonic() - began)
+            start, _, said = ran.stdout.strip().partition("\n")
+            last = ran.stderr.strip().rpartition("\n")[2]
+            if start != "began":  # no bug of ours: the tree itself does not run
+                return Hunt(bug, None, f"the simulation does not even begin: {last}", time.monotonic() - began)
+            if ran.returncode or said:
+                return Hunt(bug, seed, said or f"the run broke: {last}", time.monotonic() - began)
     return Hunt(bug, None, "not found", time.monotonic() - began)
 
 
