@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import itertools
 import re
 import subprocess
 import sys
@@ -43,7 +44,8 @@ def test_the_locks_pin_what_the_project_asks_for() -> None:
 
 def test_what_the_code_imports_it_asks_for_itself() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked_for = names(project["project"]["dependencies"])
+    extras = project["project"].get("optional-dependencies", {})  # what is imported only where it is used
+    asked_for = names([*project["project"]["dependencies"], *itertools.chain(*extras.values())])
     asked_for |= names([each for extra in project["project"]["optional-dependencies"].values() for each in extra])
     brought_by = importlib.metadata.packages_distributions()
     for path in [*(ROOT / "monitor").rglob("*.py"), *(ROOT / "checks").rglob("*.py")]:
