@@ -49,7 +49,14 @@ _INCIDENTS = """
         SELECT id FROM incidents WHERE resolved_at < ? ORDER BY resolved_at LIMIT ?
     )
 """
-_SETTLED = "SELECT id, alert FROM deliveries WHERE state = ? AND settled_at < ? ORDER BY settled_at LIMIT ?"
+# What was said of an incident that is open still: some sinks are told of it again and again, from these.
+_SETTLED = """
+    SELECT id, alert FROM deliveries
+    WHERE state = ? AND settled_at < ? AND NOT EXISTS (
+        SELECT 1 FROM incidents WHERE incidents.endpoint = deliveries.endpoint AND resolved_at IS NULL
+    )
+    ORDER BY settled_at LIMIT ?
+"""
 _DELIVERY = "DELETE FROM deliveries WHERE id = ?"
 _ALERT = "DELETE FROM alerts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM deliveries WHERE alert = alerts.id)"
 

@@ -7,6 +7,7 @@ import sqlite3
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 import trio
 from support.entries import NOW, StandingClock, came_back, looked_at, went_down
@@ -101,10 +102,14 @@ async def test_what_is_not_rolled_up_yet_stays(
 async def test_what_was_delivered_goes_after_a_month_with_its_alert(
     autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
 ) -> None:
-    await store.commit(went_down("shop", "a-1", sinks=("ops", "log")))
+    down = went_down("shop", "a-1", sinks=("ops", "log"))
+    await store.commit(down)
     ops, log = await store.due(clock.now, room={"ops": 1, "log": 1})
     await store.settle(ops.id, attempts=1, at=NOW)
     await store.settle(log.id, attempts=1, at=NOW + timedelta(days=1))
+    over = came_back(down, "a-2")
+    assert over.decision is not None
+    await store.commit(attrs.evolve(over, decision=attrs.evolve(over.decision, alerts=())))
 
     clock.advance(days=30)
     await flush(store, clock)
@@ -117,6 +122,18 @@ async def test_what_was_delivered_goes_after_a_month_with_its_alert(
     clock.advance(days=1)
     await flush(store, clock)
     assert (count(tmp_path, "deliveries"), count(tmp_path, "alerts")) == (0, 0)
+
+
+async def test_what_was_said_of_an_open_incident_is_kept_as_long(
+    autojump_clock: MockClock, store: SqliteStore, clock: StandingClock, tmp_path: Path
+) -> None:
+    await store.commit(went_down("shop", "a-1"))
+    (delivery,) = await store.due(clock.now, room=ROOM)
+    await store.settle(delivery.id, attempts=1, at=NOW)
+
+    clock.advance(days=90)
+    await flush(store, clock)
+    assert (count(tmp_path, "deliveries"), count(tmp_path, "alerts")) == (1, 1)
 
 
 async def test_the_dead_are_kept_longer_and_the_pending_for_ever(
