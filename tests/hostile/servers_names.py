@@ -23,6 +23,8 @@ def names(
     return Row(name=f"name server: {name}", serve=serve, code=code, phase=phase, host=f"{mood}.test", options=options)
 
 
+CROWDED = "dns/timeout"  # a flood that shares the loop with others may meet the deadline before it ends
+
 ROWS = [
     names("as it should be", "good", OK),
     names("as it should be, by TCP", "good", OK, by="tcp"),
@@ -42,7 +44,7 @@ ROWS = [
     names("a chain of aliases that is too long", "far"),
     names("a wrong id", "wrong-id"),
     names("a wrong id, then the right one", "wrong-id-first", OK),
-    names("flood of wrong ids", "flood"),
+    names("flood of wrong ids", "flood", CROWDED),
     names("an answer from somebody else first", "spoofed", OK),
     names("the answer to another question first", "other-question", OK),
     names("an echo of the question", "echo"),
