@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock
 
 LONGEST_SLEEP = 60.0  # seconds
+_VOID = 1000  # void entries that may stand, beside as many as there are moments
 AT_ONCE = 256  # reviews under way together: what they write shares its transactions
 
 
@@ -39,6 +40,9 @@ class Agenda:
         elif self._moments.get(name) != moment:
             self._moments[name] = moment
             heapq.heappush(self._heap, (moment, name))
+            if len(self._heap) > 2 * len(self._moments) + _VOID:
+                self._heap = [(each, of) for of, each in self._moments.items()]
+                heapq.heapify(self._heap)
             if self._heap[0][1] == name:
                 self._changed.set()
 
@@ -87,4 +91,5 @@ class Agenda:
     def _pause(self) -> float:
         if not self._heap:
             return float("inf")
-        return min(LONGEST_SLEEP, (self._heap[0][0] - self._clock.wall()).total_seconds())
+        # It may have come since it was looked at, and nobody sleeps for less than nothing.
+        return max(0.0, min(LONGEST_SLEEP, (self._heap[0][0] - self._clock.wall()).total_seconds()))

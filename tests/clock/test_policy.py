@@ -328,3 +328,35 @@ async def test_the_agenda_sees_a_clock_that_is_set_forward(autojump_clock: Jump,
     await trio.sleep(100)
     assert seen == [60.0]
     nursery.cancel_scope.cancel()
+
+
+async def test_the_agenda_bears_a_moment_that_comes_while_it_looks(autojump_clock: Jump, nursery: trio.Nursery) -> None:
+    class Hurried(TrioClock):
+        """Time passes with every look at it."""
+
+        def wall(self) -> datetime:
+            self.skew += timedelta(milliseconds=1)
+            return super().wall()
+
+    seen = trio.Event()
+
+    async def review(name: str) -> None:
+        seen.set()
+
+    agenda = Agenda(Hurried())
+    agenda.put("a", EPOCH + timedelta(milliseconds=1.5))  # after the first look, before the second
+    nursery.start_soon(agenda.run, review)
+    await seen.wait()
+    nursery.cancel_scope.cancel()
+
+
+def test_the_agenda_forgets_what_is_void() -> None:
+    """A moment far ahead that comes and goes with each change of state, as under a long silence."""
+    agenda = Agenda(TrioClock())
+    agenda.put("sooner", EPOCH)
+    for _ in range(10_000):
+        agenda.put("a", EPOCH + timedelta(days=30))
+        agenda.put("a", None)
+    agenda.put("b", EPOCH + timedelta(days=1))
+    assert len(agenda._heap) < 1100
+    assert agenda.next_at == EPOCH
