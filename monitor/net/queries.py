@@ -78,7 +78,7 @@ class NameServers:
         if (kept := self._kept.get(key)) is not None and trio.current_time() < kept[0]:
             return kept[1]
         asked = trio.current_time()
-        left = min(_LONGEST, (trio.current_effective_deadline() - asked) * _SHARE)
+        left = max(0.0, min(_LONGEST, (trio.current_effective_deadline() - asked) * _SHARE))
         look_up = _LookUp(host, server, self._contexts)
         with trio.move_on_after(left) as patience:
             where = await self._system.addresses(server.host, ANY_ADDRESS, trace)
