@@ -294,7 +294,7 @@ class SocketNet:
         error = from_tls(exc, name)
         if not isinstance(exc, ssl.SSLCertVerificationError):
             return error
-        left = trio.current_effective_deadline() - trio.current_time()
+        left = max(0.0, trio.current_effective_deadline() - trio.current_time())
         with trio.move_on_after(min(_EVIDENCE, left / 2)):  # else the deadline would hide what is known already
             context = await self._contexts.get(attrs.evolve(tls, verify=False))
             await _note_untrusted(context, ip, port, name, trace)

@@ -197,8 +197,8 @@ class Outbox:
                 gathering.wait(head)  # something else is on its way there: when that ends, it rings
             elif settings.manner.groups and head.digest is None:
                 loose.append(head)
-            elif self._has_room(pace):
-                self._begin(settings, pace, await self._together(settings, head), tries)
+            elif self._has_room(pace) and (some := await self._together(settings, head)):
+                self._begin(settings, pace, some, tries)  # of nothing, if a store that broke knows it no more
         if not loose or not self._has_room(pace):
             return
         ready_at = min(each.created_at for each in loose) + timedelta(seconds=settings.group_wait)

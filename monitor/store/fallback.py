@@ -174,7 +174,7 @@ class SteadyStore:
     async def _do(self, on_main: Callable[[], Awaitable[T]], on_kept: Callable[[Kept], T]) -> T:
         """Do the one, or where the database is away, the other."""
         while True:
-            if self._kept is None:
+            if self._kept is None and not self._turn.locked():  # else somebody is about to begin
                 try:
                     return await on_main()
                 except UnavailableError as error:
@@ -184,7 +184,7 @@ class SteadyStore:
                     return on_kept(self._kept)
 
     def _now(self, deliveries: Collection[int]) -> tuple[int, ...]:
-        """Their ids in the database."""
+        """Their ids in the database, or in memory where it does not have them yet."""
         return tuple(self._moved.get(each, each) for each in deliveries)
 
     # What is known.
@@ -266,35 +266,35 @@ class SteadyStore:
         """Deliveries to try now; see `Store.due`."""
         return await self._do(
             lambda: self._main.due(now, room=room, busy=self._now(busy)),
-            lambda kept: kept.due(now, room=dict(room), busy=frozenset(busy)),
+            lambda kept: kept.due(now, room=dict(room), busy=frozenset(self._now(busy))),
         )
 
     async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
         """When the earliest first-of-its-lane is due; see `Store.next_due`."""
         return await self._do(
             lambda: self._main.next_due(sinks=sinks, busy=self._now(busy)),
-            lambda kept: readers.next_due(kept.db, sinks=frozenset(sinks), busy=frozenset(busy)),
+            lambda kept: readers.next_due(kept.db, sinks=frozenset(sinks), busy=frozenset(self._now(busy))),
         )
 
     async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
         """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
         return await self._do(
             lambda: self._main.behind(*self._now((delivery,)), limit=limit),
-            lambda kept: kept.behind(delivery, limit=limit),
+            lambda kept: kept.behind(*self._now((delivery,)), limit=limit),
         )
 
     async def members(self, delivery: int) -> Sequence[Delivery]:
         """The pending deliveries of the digest that *delivery* is part of, in order of id; empty without a digest."""
         return await self._do(
             lambda: self._main.members(*self._now((delivery,))),
-            lambda kept: readers.members(kept.db, delivery=delivery),
+            lambda kept: readers.members(kept.db, delivery=self._now((delivery,))[0]),
         )
 
     async def bundle(self, deliveries: Collection[int], *, digest: str) -> None:
         """Fix *deliveries* as one message."""
         await self._do(
             lambda: self._main.bundle(self._now(deliveries), digest=digest),
-            lambda kept: kept.bundle(deliveries, digest=digest),
+            lambda kept: kept.bundle(self._now(deliveries), digest=digest),
         )
 
     async def settle(self, *deliveries: int, attempts: int, at: datetime) -> None:
@@ -302,7 +302,7 @@ class SteadyStore:
         step = partial(writer.finish_all, state="delivered", attempts=attempts, at=at, error=None)
         await self._do(
             lambda: self._main.settle(*self._now(deliveries), attempts=attempts, at=at),
-            lambda kept: kept.settle(deliveries, step),
+            lambda kept: kept.settle(self._now(deliveries), step),
         )
 
     async def postpone(
@@ -312,7 +312,7 @@ class SteadyStore:
         how = {"attempts": attempts, "first_try_at": first_try_at, "not_before": not_before, "error": error}
         await self._do(
             lambda: self._main.postpone(*self._now(deliveries), **how),  # type: ignore[arg-type]
-            lambda kept: kept.settle(deliveries, partial(writer.postpone, **how)),  # type: ignore[arg-type]
+            lambda kept: kept.settle(self._now(deliveries), partial(writer.postpone, **how)),  # type: ignore[arg-type]
         )
 
     async def bury(self, *deliveries: int, attempts: int, error: str, at: datetime) -> None:
@@ -320,7 +320,7 @@ class SteadyStore:
         step = partial(writer.finish_all, state="dead", attempts=attempts, at=at, error=error)
         await self._do(
             lambda: self._main.bury(*self._now(deliveries), attempts=attempts, error=error, at=at),
-            lambda kept: kept.settle(deliveries, step),
+            lambda kept: kept.settle(self._now(deliveries), step),
         )
 
     async def abandon(self, *, keep: Collection[str], busy: Collection[int] = (), error: str, at: datetime) -> int:

@@ -94,6 +94,11 @@ class GroupWriter:
             raise write.error
         return write.result  # type: ignore[return-value]  # without an error there is one, None where T allows
 
+    async def idle(self) -> None:
+        """Wait until nobody waits for a write."""
+        while self._writing or any(write.awaited for write in self._queue):
+            await self._waiting.park()
+
     def lay_down(self, work: Work[object]) -> None:
         """Have *work* done soon. Without a place in the queue it is dropped and counted."""
         if self.closed or len(self._queue) >= BACKLOG:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.model import Letter, PutBack
-from monitor.store import rows
+from monitor.store import rows, writer
 from monitor.store.moments import millis, moment
 
 if TYPE_CHECKING:
@@ -30,7 +30,12 @@ _LETTERS = f"""
     FROM deliveries d JOIN alerts a ON a.id = d.alert
     WHERE d.state = ? AND d.id > ? AND (? IS NULL OR d.sink = ?) ORDER BY d.id LIMIT ?
 """  # noqa: S608 - of constants
-_COUNTS = "SELECT state, count(*) FROM deliveries WHERE state IN ('pending', 'dead') GROUP BY state"
+# Each by its index: most deliveries are neither.
+_COUNTS = """
+    SELECT 'pending', count(*) FROM deliveries WHERE state = 'pending'
+    UNION ALL
+    SELECT 'dead', count(*) FROM deliveries WHERE state = 'dead' AND settled_at IS NOT NULL
+"""
 _DEAD = "SELECT id FROM deliveries WHERE state = 'dead' AND (? IS NULL OR sink = ?) ORDER BY id"
 _ONE = f"SELECT d.sink, d.endpoint, {_OBSOLETE} FROM deliveries d WHERE d.id = ? AND d.state = 'dead'"  # noqa: S608
 _LAST_WORDS = """
@@ -47,12 +52,6 @@ _PUT_BACK = """
     UPDATE deliveries SET state = 'pending', head = 0, attempts = 0, first_try_at = NULL, not_before = ?, digest = NULL,
         settled_at = NULL
     WHERE id = ?
-"""
-_DEMOTE = "UPDATE deliveries SET head = 0 WHERE sink = ? AND endpoint = ? AND head = 1"
-_ELECT = """
-    UPDATE deliveries SET head = 1 WHERE id = (
-        SELECT min(id) FROM deliveries WHERE state = 'pending' AND sink = ? AND endpoint = ?
-    )
 """
 
 
@@ -85,7 +84,7 @@ def _letter(row: tuple[Any, ...]) -> Letter:
 
 def counts(db: sqlite3.Connection) -> dict[str, int]:
     """How many are pending, and how many dead."""
-    return {"pending": 0, "dead": 0} | dict(db.execute(_COUNTS))
+    return dict(db.execute(_COUNTS))
 
 
 def last_words(db: sqlite3.Connection, *, sink: str) -> list[Delivery]:
@@ -123,6 +122,5 @@ def put_back(
             lanes.add(found[:2])
             outcome["put_back"].append(each)
     for lane in lanes:
-        db.execute(_DEMOTE, lane)
-        db.execute(_ELECT, lane)
+        writer.elect_anew(db, lane)
     return PutBack(**{name: tuple(found) for name, found in outcome.items()})

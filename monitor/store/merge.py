@@ -31,6 +31,18 @@ _NEW = """
     SELECT id, alert, sink, endpoint, state, attempts, first_try_at, not_before, digest, last_error, settled_at
     FROM deliveries WHERE id >= ? ORDER BY id
 """
+_SEEDED_ALERTS = """
+    SELECT id, type, endpoint, created_at, body FROM alerts WHERE id IN (SELECT alert FROM deliveries WHERE id < ?)
+"""
+_SEEDED = """
+    SELECT id, alert, sink, endpoint, state, attempts, first_try_at, not_before, digest, last_error, settled_at
+    FROM deliveries WHERE id < ? ORDER BY id
+"""
+_INSERT_SEEDED = """
+    INSERT INTO deliveries
+        (id, alert, sink, endpoint, state, head, attempts, first_try_at, not_before, digest, last_error, settled_at)
+    VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
 _INSERT = """
     INSERT INTO deliveries
         (alert, sink, endpoint, state, head, attempts, first_try_at, not_before, digest, last_error, settled_at)
@@ -58,6 +70,8 @@ def merge(
     for key, value in kept.notes.items():
         db.execute(writer.NOTE, (key, value))
     spans.mark(db, tuple(kept.marks.values()))
+    if fresh:
+        _seeded(db, kept)
     return _outbox(db, kept, now)
 
 
@@ -89,6 +103,18 @@ def _endpoint(db: sqlite3.Connection, record: Record, told: Told | None, fresh: 
         if told.late:
             db.execute(writer.LATE, (record.name,))
         db.executemany(writer.TRANSITION, told.transitions)
+
+
+def _seeded(db: sqlite3.Connection, kept: Kept) -> None:
+    """What waited before goes into a database that may not know it; under its own ids, since it may be on its way."""
+    for alert in kept.db.execute(_SEEDED_ALERTS, (NEW,)):
+        db.execute(f"{writer.ALERT} ON CONFLICT DO NOTHING", alert)
+    lanes = set()
+    for delivery in kept.db.execute(_SEEDED, (NEW,)):
+        db.execute(_INSERT_SEEDED, delivery)
+        lanes.add(delivery[2:4])
+    for lane in lanes:
+        writer.elect_anew(db, lane)
 
 
 def _outbox(db: sqlite3.Connection, kept: Kept, now: datetime) -> dict[int, int]:

@@ -139,7 +139,11 @@ class SqliteStore:
     # For `fallback`, which goes on without the database and brings it back.
 
     async def seed(self, most: int) -> seed.Seed:
-        """The deliveries that wait, at most *most*; from now on how endpoints stand is kept elsewhere."""
+        """The deliveries that wait, at most *most*; from now on how endpoints stand is kept elsewhere.
+
+        Writes under way come first: one that is done after all must be part of it.
+        """
+        await self._writes.idle()
         self._refresh.owed()
         return await self._run(partial(seed.read, most=most))
 

@@ -71,6 +71,7 @@ _OVERTAKE = """
     WHERE state = 'pending' AND sink = ? AND endpoint = ? AND id < ?
 """
 _TO_SINK = "SELECT id FROM deliveries WHERE state = 'pending' AND sink = ? ORDER BY endpoint, id LIMIT ?"
+_DEMOTE = "UPDATE deliveries SET head = 0 WHERE sink = ? AND endpoint = ? AND head = 1"
 _ELECT = """
     UPDATE deliveries SET head = 1 WHERE id = (
         SELECT min(id) FROM deliveries WHERE state = 'pending' AND sink = ? AND endpoint = ?
@@ -209,6 +210,12 @@ def finish(
 
 def elect(db: sqlite3.Connection, lane: tuple[str, str]) -> None:
     """Make the first that waits in *lane* its head, if there is any."""
+    db.execute(_ELECT, lane)
+
+
+def elect_anew(db: sqlite3.Connection, lane: tuple[str, str]) -> None:
+    """Do `elect` in a *lane* that may have a head already, and something that stands before it."""
+    db.execute(_DEMOTE, lane)
     db.execute(_ELECT, lane)
 
 

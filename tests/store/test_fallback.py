@@ -281,6 +281,66 @@ async def test_another_file_in_its_place_is_taken(
     assert kept(data_dir, "SELECT endpoint FROM incidents WHERE resolved_at IS NULL") == [("shop",)]
 
 
+async def test_what_waits_goes_into_another_file_too(
+    autojump_clock: MockClock, store: SteadyStore, data_dir: Path
+) -> None:
+    """What waited when the database was lost is not lost with it, and keeps its place before what came after."""
+    shutil.copy(data_dir / "monitor.db", data_dir / "yesterday.db")
+    down = went_down("shop", "a-1", sinks=("ops", "log"))
+    await store.commit(down)
+    (flying, _) = await due(store)
+    for suffix in ("", "-wal", "-shm"):
+        (data_dir / f"monitor.db{suffix}").unlink()
+    (data_dir / "yesterday.db").rename(data_dir / "monitor.db")
+    await store.commit(came_back(down, "a-2"))
+    await healed(store)
+    await store.settle(flying.id, attempts=1, at=NOW)  # the try began in the old one
+    other = "log" if flying.sink == "ops" else "ops"
+    assert sorted(await deliver_all(store)) == sorted([(other, "a-1"), (other, "a-2"), (flying.sink, "a-2")])
+    assert len(kept(data_dir, DELIVERIES)) == 4
+
+
+async def test_a_try_that_outlasts_two_times_of_trouble(
+    autojump_clock: MockClock, store: SteadyStore, data_dir: Path
+) -> None:
+    """The outbox holds the id from the first; the second knows the delivery by that of the database."""
+    with locked(data_dir):
+        await store.commit(went_down("shop", "a-1"))
+        (flying,) = await due(store)
+    await healed(store)
+    with locked(data_dir):
+        await store.commit(went_down("other", "a-2", sinks=()))
+        assert store.trouble
+        assert await store.due(NOW + timedelta(days=1), room=ROOM, busy=(flying.id,)) == []
+        await store.settle(flying.id, attempts=1, at=NOW)
+        assert await due(store) == []
+    await healed(store)
+    assert kept(data_dir, DELIVERIES) == [("a-1", "ops", "delivered")]
+
+
+async def test_a_write_that_works_after_one_that_did_not(
+    autojump_clock: MockClock, store: SteadyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the database took in the last moment is delivered from memory like all that it held."""
+    files = store._main._files
+    checks = [True]
+
+    def check_there() -> None:
+        if checks and checks.pop():
+            raise FileNotFoundError(2, "gone, for a moment")
+
+    monkeypatch.setattr(files, "check_there", check_there)
+    for number in range(20):  # who comes first is a matter of chance
+        checks[:] = [True]
+        async with trio.open_nursery() as nursery:
+            for name in ("first", "second", "third"):
+                nursery.start_soon(store.commit, went_down(f"{name}-{number}", f"{name}-{number}"))
+        assert store.trouble
+        sent = await deliver_all(store)
+        assert sorted(sent) == [("ops", f"{name}-{number}") for name in ("first", "second", "third")]
+        await healed(store)
+
+
 async def test_damage_at_run_time_sets_aside_and_goes_on(
     autojump_clock: MockClock, store: SteadyStore, data_dir: Path
 ) -> None:
