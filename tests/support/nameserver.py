@@ -263,6 +263,20 @@ async def _framed(stream: trio.abc.Stream, data: bytes) -> None:
     await stream.send_all(len(data).to_bytes(2, "big") + data)
 
 
+async def _one_port() -> tuple[list[trio.SocketListener], trio.socket.SocketType]:
+    """Listen for TCP and UDP on the same port: one that TCP has free is tried until UDP has it free, too."""
+    while True:
+        listeners = await trio.open_tcp_listeners(0, host=HOME)
+        datagrams = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
+        try:
+            await datagrams.bind((HOME, listeners[0].socket.getsockname()[1]))
+        except OSError:
+            datagrams.close()
+            await listeners[0].aclose()
+        else:
+            return listeners, datagrams
+
+
 @attrs.define(eq=False)
 class NameServer:
     """Serves on *port* of loopback, by TLS on *tls_port*; `asked` counts questions."""
@@ -274,11 +288,9 @@ class NameServer:
 
     async def start(self, nursery: trio.Nursery, *, tls: ssl.SSLContext | None = None) -> NameServer:
         """Serve in *nursery*."""
-        datagrams = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
-        await datagrams.bind((HOME, 0))
+        listeners, datagrams = await _one_port()
         self.port = datagrams.getsockname()[1]
         nursery.start_soon(self._serve_datagrams, nursery, datagrams)
-        listeners = await trio.open_tcp_listeners(self.port, host=HOME)
         nursery.start_soon(trio.serve_listeners, self._serve_stream, listeners)
         if tls is not None:
             secure = await trio.open_ssl_over_tcp_listeners(0, tls, host=HOME)
