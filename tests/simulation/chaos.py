@@ -212,8 +212,11 @@ async def stop(world: World, rand: random.Random) -> None:
 
 
 async def crash(world: World, rand: random.Random) -> None:
-    """At once, or before or after one of the next writes; sometimes again while it recovers."""
+    """At once, before or after one of the next writes, or after the next alert; sometimes again while it recovers."""
     away = span(rand, 0.5, 2 * HOUR) if rand.random() < 0.3 else rand.uniform(0.5, 5.0)
     again = rand.randint(1, 8) if rand.random() < 0.4 else None
+    if rand.random() < 0.5:
+        world.crash_at_alert(away=away, again_in=again)
+        return
     in_calls = rand.randint(1, 6) if rand.random() < 0.7 else None
     world.crash(in_calls=in_calls, after=rand.random() < 0.5, away=away, again_in=again)

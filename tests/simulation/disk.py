@@ -37,6 +37,7 @@ class Disk:
         self.committed: Callable[[sqlite3.Connection], None] = lambda _: None  # told after each call
         self.crash_in: int | None = None  # calls from now, the last of which is the crash
         self.crash_after = False  # the write of that call is done
+        self.owed: int | None = None  # deliveries ever made, when the next one is to be the crash
         self.files: DataFiles | None = None  # while open
         self._path = path
         self._full = full
@@ -70,10 +71,21 @@ class Disk:
             self.files = None
         if self.files is not None:
             self.committed(self.files.db)
-        if crash:
+        if crash or (self.owed is not None and self._deliveries() > self.owed):
             self.die()
         self._alive()
         return result
+
+    def crash_at_alert(self) -> None:
+        """The process ends right after the next write that makes a delivery: nothing that follows it is written."""
+        self.owed = self._deliveries()
+
+    def _deliveries(self) -> int:
+        """How many were ever made."""
+        if self.files is None:
+            return self.owed or 0
+        found = self.files.db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'deliveries'").fetchone()
+        return 0 if found is None else int(found[0])
 
     def _alive(self) -> None:
         if self.dead:

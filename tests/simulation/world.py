@@ -160,6 +160,7 @@ class World:
         for receiver in self.receivers:
             receiver.condition = Condition.OK
         self._recovery, self.disk.crash_in = None, None
+        self.disk.owed = None
         while not self.steady:
             await trio.sleep(1.0)
         self.reload("what all shall be in the end")
@@ -323,6 +324,13 @@ class World:
         else:
             self.ledger.note("signal", f"SIGKILL at call {in_calls} of the store, {'after' if after else 'before'} it")
             self.disk.crash_in, self.disk.crash_after = in_calls, after
+
+    def crash_at_alert(self, *, away: float, again_in: int | None) -> None:
+        """SIGKILL right after the next write that owes somebody a message, whenever that comes."""
+        if self._alive:
+            self._away, self._recovery = away, again_in
+            self.ledger.note("signal", "SIGKILL when the next alert is written")
+            self.disk.crash_at_alert()
 
     def reload(self, text: str, *, broken: bool = False) -> None:
         """SIGHUP, with the config as the scenario has it now, or with a broken one."""
