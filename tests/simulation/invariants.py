@@ -322,6 +322,8 @@ def uptime_is_the_integral_of_the_truth(witness: Witness) -> Iterator[str]:
     """Uptime equals the integral of the truth."""
     for ident, times in witness.read_incidents().items():
         expected = witness.incidents.get(ident)
+        if expected is not None and times[1] is None and witness.failed_lately:
+            continue  # its end may be in memory, until the database can be written again
         if expected is not None and times != expected:
             yield f"incident {ident} lasts {times}, but the probes say {expected}"
 
