@@ -31,6 +31,8 @@ def outcomes_and_deliveries(witness: Witness) -> Iterator[str]:
     its sinks."""
     alerts = {(each["data"]["incident"] or {}).get("id") for each in witness.alerts.values()}
     for transition in witness.fresh.transitions:
+        if transition.after is None:
+            continue  # who leaves while it flaps is told of by the incident that the sink knows
         if transition.outcome is Outcome.ALERTED and transition.incident not in alerts and not witness.failed_lately:
             yield f"transition {transition.id} says it was alerted, and there is no alert"
     fired: dict[str, set[str]] = {}
@@ -57,9 +59,12 @@ def deliveries_match_transitions(witness: Witness) -> Iterator[str]:
         if document["type"] not in COUNTED:
             continue
         data = document["data"]
+        gone = data["to"] is None  # while it flapped: by the incident that the sink knows, maybe not the latest
+        incidents = witness.transitions if gone else (data["incident"]["id"],)
         matching = [
             transition
-            for transition in witness.transitions.get(data["incident"]["id"], ())
+            for incident in incidents
+            for transition in witness.transitions.get(incident, ())
             if transition.endpoint == data["endpoint"]["name"] == row.endpoint
             and (None if transition.after is None else str(transition.after)) == data["to"]
         ]

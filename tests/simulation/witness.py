@@ -398,9 +398,9 @@ class Witness:
         return {parent for each in self.world.scenario.endpoints for parent in each.parents}
 
     def parents_of(self, name: str) -> tuple[str, ...]:
-        """What the endpoint *name* depends on."""
-        plan = next((each for each in self.world.scenario.endpoints if each.name == name), None)
-        return () if plan is None else plan.parents
+        """What the endpoint *name* depends on, as far as it is watched: who is not holds nothing."""
+        plans = {each.name: each for each in self.world.scenario.endpoints}
+        return tuple(each for each in plans[name].parents if plans[each].enabled) if name in plans else ()
 
     def waits_for_parents(self, name: str) -> bool:
         """Is a parent of *name* really down, or waits for its own?"""
