@@ -170,7 +170,7 @@ def _answer(
     config = load(path, environ=os.environ)
 
     async def with_store() -> Any:
-        async with open_store(config.data_dir, clock=SystemClock()) as store:
+        async with open_store(config.data_dir, clock=SystemClock(), mend=False) as store:
             return await here(store, config)
 
     if not (config.data_dir / NAME).exists():

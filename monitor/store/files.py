@@ -42,11 +42,16 @@ class DataFiles:
 
     @classmethod
     def open(
-        cls, data_dir: Path, *, now: datetime, migrations: Sequence[Sequence[schema.Step]] = schema.MIGRATIONS
+        cls,
+        data_dir: Path,
+        *,
+        now: datetime,
+        migrations: Sequence[Sequence[schema.Step]] = schema.MIGRATIONS,
+        mend: bool = True,
     ) -> DataFiles:
         """Lock *data_dir* and open the database in it, or raise StoreError and leave both as they were.
 
-        *now* dates the name of a damaged database.
+        *now* dates the name of a damaged database, which is set aside; it is a DamagedError where we shall not *mend*.
         """
         path = data_dir / NAME
         loss = None
@@ -57,6 +62,8 @@ class DataFiles:
                 try:
                     db = _open(path, migrations)
                 except DamagedError as damage:
+                    if not mend:
+                        raise
                     loss = _set_aside(path, now, damage)
                     db = _open(path, migrations)
             except BaseException:

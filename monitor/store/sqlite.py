@@ -65,15 +65,17 @@ async def run_here(work: Callable[[], T], /, *, limiter: trio.CapacityLimiter) -
 
 
 @contextlib.asynccontextmanager
-async def open_store(data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thread) -> AsyncIterator[SqliteStore]:
+async def open_store(
+    data_dir: Path, *, clock: Clock, run_sync: RunSync = in_thread, mend: bool = True
+) -> AsyncIterator[SqliteStore]:
     """Open the store in *data_dir*, which is made if missing and is ours alone until the block is left.
 
     StoreError when another daemon has it, it cannot be written, or its database is foreign or newer. A damaged
-    one is set aside: `SqliteStore.loss` says so.
+    one is set aside: `SqliteStore.loss` says so; where we are not to *mend*, it is left and a StoreError.
     A MonitorError that the block raises passes as it is; anything else arrives in a group, as from a nursery.
     """
     one = trio.CapacityLimiter(1)
-    files = await run_sync(partial(DataFiles.open, data_dir, now=clock.wall()), limiter=one)
+    files = await run_sync(partial(DataFiles.open, data_dir, now=clock.wall(), mend=mend), limiter=one)
     store = SqliteStore(data_dir, files, clock, run_sync, one)
     refused: MonitorError | None = None
     try:

@@ -74,6 +74,22 @@ async def test_without_a_daemon_the_database_is_read_and_written(tmp_path):
     assert len(served.received) == 2
 
 
+async def test_a_damaged_database_is_left_to_the_daemon(tmp_path):
+    async with receiver(Answer(410)) as served:
+        await dead(tmp_path, served.port)
+    assert (await monitor("outbox", cwd=tmp_path)).code == 0  # which closes it: nothing is left in the log beside it
+    database = tmp_path / "data" / "monitor.db"
+    with database.open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\xff" * 40_960)
+    for command in (["outbox"], ["outbox", "retry"]):
+        done = await monitor(*command, cwd=tmp_path)
+        assert (done.code, done.out) == (3, "")
+        assert "damaged" in done.err
+        assert len(done.err.splitlines()) == 1
+    assert not list(database.parent.glob("monitor-damaged-*"))
+
+
 async def test_a_running_daemon_is_asked(tmp_path):
     async with receiver(Answer(410)) as served:
         await dead(tmp_path, served.port)

@@ -137,10 +137,18 @@ class TestTemplates:
         assert await self.rendered("[{{ data.endpoint.name }}{{ nothing }}]", TEST) == "[]"
 
     @pytest.mark.parametrize(
+        "deep", ["data.endpoint.labels.team", "data.nothing.of_it.at_all", "data.incident['reason'].message", "data.to"]
+    )
+    async def test_nor_is_there_anything_in_what_is_absent_or_null(self, deep):
+        assert await self.rendered("[{{ " + deep + " }}]", TEST) == "[]"
+
+    async def test_an_error_names_its_line(self):
+        assert "line 3: ZeroDivisionError" in str(await self.refusal("one\ntwo\n{{ 1 / 0 }}\nfour"))
+
+    @pytest.mark.parametrize(
         ("source", "problem"),
         [
-            ("{{ data.nothing.of_it }}", "UndefinedError: 'dict object' has no attribute 'nothing'"),
-            ("{{ 1 / 0 }}", "ZeroDivisionError"),
+            ("{{ 1 / 0 }}", "line 1: ZeroDivisionError"),
             ("{% include 'other' %}", "TypeError: no loader"),
             ("{{ ''.__class__.__mro__ }}", "SecurityError"),
             ("{{ data.update({}) }}", "SecurityError"),

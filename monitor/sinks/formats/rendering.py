@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
+from typing import Any
 
+from jinja2 import ChainableUndefined, StrictUndefined, Undefined
+from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _SECONDS = 3  # of processor time
@@ -15,12 +19,32 @@ _MEMORY = 512 * 1024 * 1024  # bytes of address space
 _LARGEST = 256 * 1024  # bytes of a result
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """What is absent is empty, however deep one asks into it; and null, of which there is much, is as absent."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.undefined(name=attribute) if obj is None else super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return self.undefined(name=str(argument)) if obj is None else super().getitem(obj, argument)
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Undefined:
+        """What the sandbox forbids is not merely absent."""
+        return StrictUndefined(f"{attribute!r} is not for templates", obj=obj, name=attribute, exc=SecurityError)
+
+
 def environment() -> ImmutableSandboxedEnvironment:
     """Templates can look at what they are given, and change or reach nothing.
 
     Constants are not computed before there is a bound: `{{ "x" * 10 ** 10 }}` shall compile at once.
     """
-    return ImmutableSandboxedEnvironment(autoescape=False, optimized=False, keep_trailing_newline=False)
+    return _Environment(
+        autoescape=False, optimized=False, keep_trailing_newline=False, undefined=ChainableUndefined, finalize=_empty
+    )
+
+
+def _empty(value: object) -> object:
+    return "" if value is None else value
 
 
 def main() -> int:
@@ -32,7 +56,7 @@ def main() -> int:
     except MemoryError:
         return _failed("it takes too much memory")
     except Exception as exc:  # noqa: BLE001 - whatever a template does is told in a sentence
-        return _failed(f"{type(exc).__name__}: {exc}")
+        return _failed(f"{_line(exc)}{type(exc).__name__}: {exc}")
     if len(result) > _LARGEST:
         return _failed(f"its result is larger than {_LARGEST // 1024} KiB")
     sys.stdout.buffer.write(result)
@@ -51,6 +75,14 @@ def _bound() -> None:
             resource.setrlimit(what, (most, most))
         except (ValueError, OSError):  # a lower limit stands already, or there is none to be had here
             continue
+
+
+def _line(exc: Exception) -> str:
+    """`line 3: `, where it went wrong in the template."""
+    lines = [
+        number for frame, number in traceback.walk_tb(exc.__traceback__) if frame.f_code.co_filename == "<template>"
+    ]
+    return f"line {lines[-1]}: " if lines else ""
 
 
 def _failed(why: str) -> int:
