@@ -56,7 +56,7 @@ async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask |
             verdict = _expected(endpoint, probe, verdict, duration)
         if deadline_passed or _timed(endpoint, verdict):
             held_up = clock.stalled() - stalled + probe.held_up
-            verdict = _unless_held_up(endpoint, held_up, verdict, phase)
+            verdict = _unless_held_up(held_up, duration, verdict, phase)
         return Observation(
             endpoint=endpoint.name,
             status=verdict.status,
@@ -152,14 +152,14 @@ def _timed(endpoint: Endpoint, verdict: Verdict) -> bool:
     """Can *verdict* be as bad as it is because of the time it took?"""
     if verdict.status not in (Status.DOWN, Status.DEGRADED):
         return False
-    if verdict.reason.code in WAITED_FOR:
-        return True
+    if verdict.reason.code is not Code.EXPECTATION:
+        return verdict.reason.code in WAITED_FOR
     return not TIMES.isdisjoint(endpoint.expect.names | endpoint.degraded.names)
 
 
-def _unless_held_up(endpoint: Endpoint, held_up: float, verdict: Verdict, phase: str | None) -> Verdict:
-    """*verdict*, unless the monitor itself lost more than a tenth of the time there was: then it cannot tell."""
-    if held_up <= endpoint.timeout / 10:
+def _unless_held_up(held_up: float, duration: float, verdict: Verdict, phase: str | None) -> Verdict:
+    """*verdict*, unless the monitor itself lost more than a tenth of the *duration*: then it cannot tell."""
+    if held_up <= duration / 10:
         return verdict
     text = f"the monitor was held up for {seconds_text(held_up)} during the probe"
     return Verdict.unknown(text, phase=phase)

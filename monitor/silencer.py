@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from monitor.core.errors import MonitorError, StoreError
+from monitor.core.errors import MonitorError
 from monitor.core.silences import MOST, Silence, Silences
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock, Rand
     from monitor.store import Store
 
+log = logging.getLogger(__name__)
+
 NOTE = "silences"
+ASIDE = "silences.unreadable"
 
 
 class TooManyError(MonitorError):
@@ -36,11 +40,13 @@ class Silencer:
         self._one = trio.Lock()
 
     async def load(self) -> None:
-        """Read what is kept. Raises StoreError."""
+        """Read what is kept. What cannot be read silences nobody, and is kept aside. Raises StoreError."""
+        note = await self._store.noted(NOTE)
         try:
-            self.silences = Silences(tuple(Silence.from_json(each) for each in await self._store.noted(NOTE) or ()))
-        except (LookupError, TypeError, ValueError) as exc:
-            raise StoreError("the database holds unreadable silences") from exc
+            self.silences = Silences(tuple(Silence.from_json(each) for each in note or ()))
+        except (LookupError, TypeError, ValueError, AttributeError) as exc:
+            log.warning("the silences cannot be read, none holds (they are kept as the note %s): %s", ASIDE, exc)
+            await self._store.note(ASIDE, note)
 
     async def add(self, target: str, *, duration: float, author: str, comment: str) -> Silence:
         """Silence *target* for *duration* seconds from now on. Raises StoreError, TooManyError."""

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from monitor.store import Store
 
 _PAGE = 1000
+_LEFT = (  # why a delivery is not put back
+    ("obsolete", "obsolete, left as they are (--force sends them all the same)"),
+    ("gone", "to a sink that is not in the config"),
+    ("unknown", "not among the dead"),
+)
 _form = click.option("--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
 _sink = click.option("--sink", metavar="NAME", help="Only those to this sink.")
 
@@ -82,17 +87,13 @@ def retry(config: Path, url: str | None, ids: tuple[int, ...], sink: str | None,
     else:
         for line in _told(done):
             click.echo(line)
-    return 3 if done["unknown"] else 0
+    asked_in_vain = wanted and any(done[key] for key, _ in _LEFT)
+    return 3 if asked_in_vain else 0
 
 
 def _told(done: dict[str, list[int]]) -> list[str]:
     lines = [f"{counted(len(done['put_back']), 'delivery', 'deliveries')} put back"]
-    notes = (
-        ("obsolete", "obsolete, left as they are (--force sends them all the same)"),
-        ("gone", "to a sink that is not in the config"),
-        ("unknown", "not among the dead"),
-    )
-    return lines + [f"{', '.join(map(str, done[key]))}: {words}" for key, words in notes if done[key]]
+    return lines + [f"{', '.join(map(str, done[key]))}: {words}" for key, words in _LEFT if done[key]]
 
 
 def _list(config: Path, url: str | None, *, state: str | None, sink: str | None, form: str) -> None:

@@ -173,8 +173,11 @@ class SteadyStore:
 
     async def _do(self, on_main: Callable[[], Awaitable[T]], on_kept: Callable[[Kept], T]) -> T:
         """Do the one, or where the database is away, the other."""
+        our_turn = False
         while True:
-            if self._kept is None and not self._turn.locked():  # else somebody is about to begin
+            # Else somebody is about to begin. Once it has been our turn, who holds the lock is no matter: several
+            # who wait would hand it round among them for ever.
+            if self._kept is None and (our_turn or not self._turn.locked()):
                 try:
                     return await on_main()
                 except UnavailableError as error:
@@ -182,6 +185,7 @@ class SteadyStore:
             async with self._turn:
                 if self._kept is not None:
                     return on_kept(self._kept)
+            our_turn = True
 
     def _now(self, deliveries: Collection[int]) -> tuple[int, ...]:
         """Their ids in the database, or in memory where it does not have them yet."""

@@ -43,6 +43,17 @@ async def test_a_latency_that_is_the_monitors_own_is_unknown() -> None:
     assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.INTERNAL)
 
 
+async def test_a_short_hold_up_may_be_most_of_a_latency() -> None:
+    seen = await look(Slow(blocking=0.3), timeout=20.0, degraded=["latency < duration('50ms')"])
+    assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.INTERNAL)
+
+
+async def test_a_refusal_is_one_however_long_it_took() -> None:
+    refused = Slow(blocking=0.3, verdict=Verdict.down("refused", code=Code.CONNECT))
+    seen = await look(refused, timeout=1.0, expect=["latency < duration('50ms')"])
+    assert (seen.status, seen.reason.code) == (Status.DOWN, Code.CONNECT)
+
+
 @pytest.mark.parametrize("code", [Code.TIMEOUT, Code.DNS])
 async def test_what_was_given_up_on_while_the_loop_stood_still_is_unknown(code: Code) -> None:
     seen = await look(Slow(blocking=0.3, verdict=Verdict.down("no answer", code=code)), timeout=1.0)

@@ -133,7 +133,7 @@ BUGS = (
     ),
     Bug(
         "own trouble held against the endpoint",
-        (("monitor/probing.py", "    if held_up <= endpoint.timeout / 10:", "    if held_up >= 0:"),),
+        (("monitor/probing.py", "    if held_up <= duration / 10:", "    if held_up >= 0:"),),
     ),
     Bug(
         "streaks never grow old",

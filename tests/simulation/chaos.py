@@ -141,8 +141,12 @@ async def stuck_dns(world: World, rand: random.Random) -> None:
 
 
 async def stall(world: World, rand: random.Random) -> None:
+    """At any moment, or just while a probe waits for its answer: few moments are such by chance."""
     seconds = span(rand, 0.01, 10 * MINUTE)
-    world.stall(seconds)
+    if rand.random() < 0.5:
+        world.stall(seconds)
+    else:
+        world.stall_owed = seconds
 
 
 async def suspend(world: World, rand: random.Random) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def visited(probe: Probe, name: str) -> Iterator[Visit]:
     """Tell the witness of the probe of the endpoint *name*, its begin and its end."""
-    world: World = probe._net._world  # type: ignore[attr-defined]
+    world: World = probe._net.world  # type: ignore[attr-defined]
     visit = world.witness.begins(name)
     visit_under_way.set(visit)
     try:
@@ -55,7 +55,7 @@ class Odd(Check):
 
     async def probe(self, probe: Probe) -> Any:
         with visited(probe, self.watched) as visit:
-            visit.odd = way = probe._net._world.oddity()  # type: ignore[attr-defined]
+            visit.odd = way = probe._net.world.oddity()  # type: ignore[attr-defined]
             match way:
                 case "raises":
                     raise RuntimeError("a bug")

@@ -196,6 +196,8 @@ class Stream:
             await trio.lowlevel.checkpoint()
             return b""
         self._answered = True
+        if self.visit is not None:
+            self._network.world.stall_if_owed()
         answer = await self._host.answer(self)
         self._check()
         if self.receipt is not None:
@@ -223,7 +225,7 @@ class Network:
     def __init__(self, world: World) -> None:
         self.open = 0
         self.dead = False
-        self._world = world
+        self.world = world
 
     def check(self) -> None:
         """A dead process sends and receives nothing."""
@@ -234,11 +236,11 @@ class Network:
         """Open a connection to the host of that name, whatever else is asked for."""
         self.check()
         visit = visit_under_way.get()
-        there = self._world.hosts[host]
+        there = self.world.hosts[host]
         trace.phase("resolve")
         await self._resolve(there, trace, visit)
         trace.phase("connect")
-        if self._world.no_descriptors:
+        if self.world.no_descriptors:
             if visit:
                 visit.own.append("EMFILE")
             trouble = own_trouble(OSError(errno.EMFILE, "too many open files"))
@@ -258,11 +260,11 @@ class Network:
         return Stream(self, there, visit)
 
     async def _resolve(self, there: Host, trace: Any, visit: Visit | None) -> None:
-        if self._world.no_workers is not None:
+        if self.world.no_workers is not None:
             if visit:
                 visit.own.append("no DNS worker")
             trace.own_trouble = "no DNS worker was free in time"
-            await self._world.no_workers.wait()
+            await self.world.no_workers.wait()
             trace.own_trouble = None
         if there.condition is Condition.NO_NAME:
             if visit:

@@ -82,6 +82,7 @@ class World:
         self.no_descriptors = False
         self.no_workers: trio.Event | None = None
         self.odd: random.Random | None = None
+        self.stall_owed: float | None = None  # seconds, as soon as a probe waits for its answer
         self.life = 0
         self.reloaded_at = -1e9
         self.daemon: Daemon
@@ -160,7 +161,7 @@ class World:
         for receiver in self.receivers:
             receiver.condition = Condition.OK
         self._recovery, self.disk.crash_in = None, None
-        self.disk.owed = None
+        self.disk.owed = self.stall_owed = None
         while not self.steady:
             await trio.sleep(1.0)
         self.reload("what all shall be in the end")
@@ -294,6 +295,12 @@ class World:
         self.ledger.note("fault", f"the loop stands still for {seconds:.2f} s")
         self.witness.stalls(seconds)
         self.clock.stall(seconds)
+
+    def stall_if_owed(self) -> None:
+        """A probe waits for its answer: the moment that a stall may have waited for."""
+        seconds, self.stall_owed = self.stall_owed, None
+        if seconds is not None:
+            self.stall(seconds)
 
     def set_clock(self, seconds: float) -> None:
         """Somebody sets the wall clock."""

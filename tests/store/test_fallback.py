@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import sqlite3
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
@@ -28,12 +28,14 @@ from monitor.store.opening import open_steady_store
 from monitor.store.sqlite import open_store, run_here
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from trio.testing import MockClock
 
     from monitor.core.model import Delivery
+
+T = TypeVar("T")
 
 CLOCK = StandingClock()
 ROOM = {"ops": 100, "log": 100}
@@ -152,6 +154,41 @@ async def test_alerts_go_out_while_the_disk_is_full(
     assert await due(store) == []
     assert len(kept(data_dir, "SELECT * FROM transitions")) == committed + 50
     assert set(kept(data_dir, "SELECT DISTINCT state FROM deliveries")) == {("delivered",)}
+
+
+async def test_those_who_wait_for_it_to_come_back_do_not_hand_their_turn_round(
+    autojump_clock: MockClock, data_dir: Path
+) -> None:
+    """Each found the lock taken by the other, and time stood still."""
+    slow = False  # the next call takes its time
+    over = trio.Event()
+
+    async def disk(work: Callable[[], T], /, *, limiter: trio.CapacityLimiter) -> T:
+        nonlocal slow
+        if slow:
+            slow = False
+            await trio.sleep(PAUSE)
+            over.set()
+        return await run_here(work, limiter=limiter)
+
+    async with open_steady_store(data_dir, clock=CLOCK, run_sync=disk) as store, trio.open_nursery() as nursery:
+        with locked(data_dir):
+            await store.commit(went_down("shop", "a-1"))
+        slow = True
+        await trio.sleep(1.5 * PAUSE)  # it is being tried again, and that takes long
+        assert store.trouble
+        written = []
+
+        async def note(key: str) -> None:
+            await store.note(key, 1)
+            written.append(key)
+
+        for key in ("one", "two", "three"):
+            nursery.start_soon(note, key)
+        await over.wait()
+        for _ in range(1000):
+            await trio.lowlevel.checkpoint()  # no time passes
+        assert sorted(written) == ["one", "three", "two"]
 
 
 async def test_lanes_keep_their_order(autojump_clock: MockClock, store: SteadyStore, data_dir: Path) -> None:
