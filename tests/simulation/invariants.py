@@ -5,12 +5,15 @@ Each is asked at every step about what is new, and once more at the end, when ev
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from monitor.core.model import Outcome, State, Status
+from monitor.store.kept import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,6 +83,10 @@ def same_id_same_body(witness: Witness) -> Iterator[str]:
         if body is not None and body != receipt.body:
             yield f"{receipt.sink} got {receipt.alert} with another body than was committed"
         if body is None and receipt.alert not in witness.lost:
+            heard = witness.heard[receipt.sink, (receipt.document["data"]["endpoint"] or {}).get("name", "")]
+            if receipt.away and receipt.alert not in heard[-FINISHED:]:
+                witness.lost.add(receipt.alert)  # of what was delivered meanwhile only the latest is written
+                continue
             if not witness.failed_lately:
                 yield f"{receipt.sink} got {receipt.alert}, which was never committed"
             witness.unheard_of.append(receipt)
@@ -219,6 +226,9 @@ def reminders_keep_their_distance(witness: Witness) -> Iterator[str]:
     for row in witness.fresh.deliveries:
         document, born = witness.alerts[row.alert], witness.born[row.id]
         lane, kind = (row.sink, row.endpoint), document["type"]
+        said = datetime.fromisoformat(document["timestamp"])
+        if abs((born.wall - said).total_seconds()) > SLACK:  # said while the database was away, and written later
+            born = attrs.evolve(born, wall=said, set_back=born.set_back if said < born.wall else -1)
         if kind == "alert.reminder":
             interval = witness.reminder_of(row.endpoint)
             spoke = witness.spoke.get(lane)

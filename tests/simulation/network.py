@@ -125,6 +125,7 @@ class Receipt:
     document: dict[str, Any]
     at: float
     settled: bool = False
+    away: bool = False  # the database could not be written then
 
 
 @attrs.define(eq=False)

@@ -223,16 +223,19 @@ class Witness:
         wanted, since = standing.wanted(endpoint)
         self.fresh.seen.append(Seen(endpoint, observation, visit, before.state, wanted, moved, excused))
         for transition in moved:
-            standing = self._moved_to(standing, transition, since)
+            standing = self._moved_to(standing, transition, since, endpoint)
         self.standing[name] = standing
         self._snapshots[name].append(((observation.started_at, observation.status), standing))
 
-    def _moved_to(self, standing: Standing, transition: Transition, since: datetime | None) -> Standing:
-        """Follow a change, and note the times that its incident must have."""
+    def _moved_to(
+        self, standing: Standing, transition: Transition, since: datetime | None, endpoint: Endpoint
+    ) -> Standing:
+        """Follow a change, and note the times that its incident must have: as long as the state is worth an alert."""
         began = standing.incident_since
-        if transition.after is State.DOWN:
+        bad = transition.after in endpoint.alert_on
+        if bad and began is None:
             began = since
-        elif began is not None and since is not None and transition.after is not State.DOWN:
+        elif not bad and began is not None and since is not None:
             assert transition.incident is not None
             self.incidents[transition.incident] = (began, max(since, began))
             began = None
@@ -258,6 +261,7 @@ class Witness:
 
     def received(self, receipt: Receipt) -> None:
         """A message has arrived."""
+        receipt.away = self.world.disk.failing
         before = self.receipts[receipt.sink, receipt.alert]
         kind = receipt.document["type"].removeprefix("alert.")
         data = receipt.document["data"]
