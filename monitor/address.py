@@ -29,6 +29,12 @@ def leave(data_dir: Path, url: str) -> None:
     fresh.replace(data_dir / NAME)  # never half an address
 
 
+def renew(data_dir: Path, url: str) -> None:
+    """Write it down again, if nothing is there any more. OSError passes."""
+    if not (data_dir / NAME).exists():
+        leave(data_dir, url)
+
+
 def remove(data_dir: Path) -> None:
     """Take it back. OSError passes, but for the file's not being there."""
     (data_dir / NAME).unlink(missing_ok=True)

@@ -37,7 +37,7 @@ from monitor.web.access import bind_problem
 from monitor.web.front import open_front
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_ADDRESS_LOOK = 5.0  # seconds between two looks whether the address is still there
 PATIENCE = 4.5  # seconds from a signal to the end of the process, by force if need be
 
 
@@ -79,7 +80,7 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
     with stop_on_signals(ask, patience=PATIENCE):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(daemon.serve)
-            with _address_left(config.data_dir, url):
+            async with _address_left(config.data_dir, url):
                 spare_what_is_loaded()
                 ready(url)
                 await _spare_what_stays(daemon)
@@ -96,13 +97,25 @@ async def _spare_what_stays(daemon: Daemon) -> None:
     spare_what_is_loaded()
 
 
-@contextlib.contextmanager
-def _address_left(data_dir: Path, url: str) -> Iterator[None]:
+@contextlib.asynccontextmanager
+async def _address_left(data_dir: Path, url: str) -> AsyncIterator[None]:
     """Leave *url* in *data_dir* while the block runs, for the commands that ask the daemon."""
     with address.known(data_dir, url) as problem:
         if problem is not None:
             log.warning("commands will need --url, the address could not be left in data_dir: %s", describe(problem))
-        yield
+        async with trio.open_nursery() as beside:
+            beside.start_soon(_leave_again, data_dir, url)
+            yield
+            beside.cancel_scope.cancel()
+
+
+async def _leave_again(data_dir: Path, url: str) -> None:
+    """Leave *url* again where somebody has cleared *data_dir*, as the store does with its database."""
+    one = trio.CapacityLimiter(1)  # its own: a disk that hangs keeps nobody else waiting
+    while True:
+        await trio.sleep(_ADDRESS_LOOK)
+        with contextlib.suppress(OSError):  # no disk, no address: the store has more to say of it
+            await trio.to_thread.run_sync(address.renew, data_dir, url, abandon_on_cancel=True, limiter=one)
 
 
 def _signalled() -> AbstractContextManager[AsyncIterator[int]]:

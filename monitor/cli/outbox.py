@@ -15,6 +15,7 @@ import click
 
 from monitor.cli.client import Client, NoDaemonError, daemon_url
 from monitor.cli.options import config_file
+from monitor.core.quantities import shown
 from monitor.core.text import counted, printable
 
 if TYPE_CHECKING:
@@ -32,6 +33,14 @@ _LEFT = (  # why a delivery is not put back
 )
 _form = click.option("--format", "form", type=click.Choice(("text", "json")), default="text", help="Default: text.")
 _sink = click.option("--sink", metavar="NAME", help="Only those to this sink.")
+
+
+def _ids(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
+    for value in values:
+        if not (value.isascii() and value.isdecimal() and 0 < int(value) < 2**63):
+            text = f"expected an ID as `monitor outbox` lists them, such as 12, got {shown(value)}."
+            raise click.BadParameter(text, ctx, param)
+    return tuple(map(int, values))
 
 
 @click.group("outbox", invoke_without_command=True)
@@ -62,7 +71,7 @@ def list_(config: Path, url: str | None, state: str | None, sink: str | None, fo
 @command.command("retry")
 @config_file
 @daemon_url
-@click.argument("ids", nargs=-1, type=click.IntRange(min=1), metavar="[ID]...")
+@click.argument("ids", nargs=-1, callback=_ids, metavar="[ID]...")
 @_sink
 @click.option("--force", is_flag=True, help="Also what is obsolete: a later alert of the endpoint was delivered.")
 @_form

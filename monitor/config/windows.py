@@ -13,6 +13,7 @@ from monitor.core.maintenance import DAYS, LONGEST_WEEKLY, Once, Weekly, Window
 from monitor.core.quantities import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import tzinfo
 
     from monitor.config.fields import Fields, Found
@@ -38,15 +39,27 @@ class Windows:
         targets = self._fields.values(MaintenanceTable, table)[0].get("endpoints", ())
         self._references.hold_targets(source, (*place, "endpoints"), targets)
         with self._problems.at(source, *place):
-            return _window(self._fields.table(MaintenanceTable, table))
+            return _window(self._read(table))
         return None
+
+    def _read(self, table: dict[str, Any]) -> MaintenanceTable:
+        """The table; where part of it cannot be read, what is wrong with the rest is said as well. Raises Mistakes."""
+        try:
+            return self._fields.table(MaintenanceTable, table)
+        except Mistakes as wrong:
+            readable, _ = self._fields.values(MaintenanceTable, table)
+            found: Found = []
+            _zone(readable.get("timezone"), found)
+            found += _named_twice(readable.get("days", ()))
+            if "endpoints" in readable:
+                found += _nobody(readable["endpoints"])
+            raise Mistakes([*wrong.found, *found]) from wrong
 
 
 def _window(table: MaintenanceTable) -> Window:
     """Make a window of *table*. Raises Mistakes."""
     found: Found = []
-    if not table.endpoints:
-        found.append((("endpoints",), 'expected names, "group:NAME" or "*", got an empty array'))
+    found += _nobody(table.endpoints)
     zone = _zone(table.timezone, found)
     when: Once | Weekly | None
     if table.start is not None and (table.days or table.at is not None):
@@ -85,15 +98,21 @@ def _weekly(table: MaintenanceTable, zone: tzinfo | None, found: Found) -> Weekl
         found.append((("start",), "is missing; or days and at, for a weekly window"))
         return None
     found += [((name,), "is missing") for name in _WEEKLY if not getattr(table, name)]
-    for index, day in enumerate(table.days):
-        if day in table.days[:index]:
-            found.append((("days", index), f"{shown(day)} is named twice"))
+    found += _named_twice(table.days)
     if table.duration > LONGEST_WEEKLY:
         found.append((("duration",), f"expected at most 7d for a weekly window, got {shown(str(table.duration))}"))
     if found or zone is None or table.at is None:
         return None
     days = frozenset(DAYS.index(day) for day in table.days)
     return Weekly(days=days, at=table.at, duration=table.duration, zone=zone)
+
+
+def _nobody(endpoints: Sequence[str]) -> Found:
+    return [] if endpoints else [(("endpoints",), 'expected names, "group:NAME" or "*", got an empty array')]
+
+
+def _named_twice(days: Sequence[str]) -> Found:
+    return [(("days", index), f"{shown(day)} is named twice") for index, day in enumerate(days) if day in days[:index]]
 
 
 def _zone(name: str | None, found: Found) -> tzinfo | None:

@@ -61,6 +61,7 @@ class References:
         self._answered: float | None = None  # when one last did
         self._failed: tuple[float, str] | None = None  # since the last answer: the latest failure, and what to say
         self._works_since: float | None = None  # the first answer after a failure
+        self._asked: tuple[str, ...] = ()  # those that all of this is about
         self._wanted = trio.Event()
         self._over = trio.Event()  # set, and replaced, after each round
 
@@ -71,6 +72,7 @@ class References:
         """
         if observation.status is not Status.DOWN or not self._urls():
             return observation
+        self._forget_others()
         text = None if self._failed is None else self._failed[1]
         _, change = advance(health, observation, endpoint.thresholds)
         if change is not None and change.after is State.DOWN:
@@ -93,8 +95,11 @@ class References:
                 await self._wanted.wait()
             self._wanted = trio.Event()
             began = self._clock.monotonic()
-            failures = await self._round()
-            self._take(failures)
+            self._forget_others()
+            asked = self._asked
+            failures = await self._round(asked)
+            if asked == self._references():  # else the config has changed meanwhile: this is about others
+                self._take(failures)
             self._over.set()
             self._over = trio.Event()
             await trio.sleep(max(0.0, began + GAP - self._clock.monotonic()))
@@ -112,9 +117,18 @@ class References:
                 await self._over.wait()
         return no_reference_answers([f"no answer within {seconds_text(PATIENCE)}"])
 
-    async def _round(self) -> list[str] | None:
-        """Ask all; why each failed, or None as soon as one answers."""
-        urls = tuple(dict.fromkeys(self._urls()))
+    def _references(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self._urls()))
+
+    def _forget_others(self) -> None:
+        """A reload may have brought other references: what is known of the former ones says nothing of these."""
+        urls = self._references()
+        if urls != self._asked:
+            self._asked = urls
+            self._answered = self._failed = None
+
+    async def _round(self, urls: Sequence[str]) -> list[str] | None:
+        """Ask all *urls*; why each failed, or None as soon as one answers."""
         failures = dict.fromkeys(urls, f"no answer within {seconds_text(ROUND)}")
         answered = False
 

@@ -294,6 +294,18 @@ async def test_silences_outlive_a_restart(house: House, autojump_clock: Jump) ->
     assert again.silences.every == (kept,)
 
 
+async def test_unreadable_silences_hold_nothing_back_and_are_kept(
+    house: House, autojump_clock: Jump, caplog: pytest.LogCaptureFixture
+) -> None:
+    await house.store.note("silences", [{"no": "silence"}])
+    again = Silencer(house.store, clock=house.clock, rand=PlainRand(), changed=lambda: None)
+    await again.load()
+    assert again.silences.every == ()
+    assert "the silences cannot be read" in caplog.text
+    await again.add("*", duration=60, author="ada", comment="")
+    assert await house.store.noted("silences.unreadable") == [{"no": "silence"}]
+
+
 async def test_an_acknowledged_incident_is_not_repeated(house: House, autojump_clock: Jump) -> None:
     house.watch(moody("it", (100, "-"), (1000, "+"), reminder_interval=Duration(100)))
     await trio.sleep(350)

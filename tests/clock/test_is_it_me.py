@@ -320,6 +320,22 @@ async def test_a_reload_that_takes_the_references_away_ends_the_trouble(house: H
 # Checks that crash.
 
 
+async def test_what_former_references_said_is_nothing_to_others(house: House, autojump_clock: Jump) -> None:
+    it = house.target(retry_interval=3, failure_threshold=2)
+    await house.start(it)
+    await trio.sleep(10.5)
+    house.net.refused = set(HOSTS)
+    house.becomes("-")
+    house.supervisor.probe_now("it")
+    await trio.sleep(3.5)  # two probes failed, and no reference answered
+    assert await house.fired() == []
+    house.config = attrs.evolve(house.config, reference=("tcp://three.example.org:443",))
+    house.supervisor.probe_now("it")
+    await trio.sleep(1.5)  # rounds are a second apart
+    assert await house.fired() == ["alert.firing"]
+    assert house.net.asked[-1][1] == "three.example.org"
+
+
 async def test_checks_that_crash_together_are_one_message_and_a_later_one_is_not_silent(
     house: House, autojump_clock: Jump
 ) -> None:

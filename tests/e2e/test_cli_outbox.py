@@ -63,6 +63,9 @@ async def test_without_a_daemon_the_database_is_read_and_written(tmp_path):
 
         done = await monitor("outbox", "retry", "7", cwd=tmp_path)
         assert (done.code, done.lines) == (3, ["0 deliveries put back", "7: not among the dead"])
+        done = await monitor("outbox", "retry", "one", cwd=tmp_path)
+        assert (done.code, done.out) == (3, "")
+        assert 'expected an ID as `monitor outbox` lists them, such as 12, got "one".' in done.err
         done = await monitor("outbox", "retry", cwd=tmp_path)
         assert (done.code, done.lines) == (0, ["1 delivery put back"])
         async with daemon(tmp_path) as running:

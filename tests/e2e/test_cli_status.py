@@ -100,3 +100,16 @@ async def _shows(terminal: trio.lowlevel.FdStream, screen: Screen, text: str) ->
     with trio.fail_after(30):
         while text not in "\n".join(screen.lines):
             screen.feed((await terminal.receive_some()).decode())
+
+
+async def test_who_clears_the_data_directory_still_finds_the_daemon(nursery: trio.Nursery, tmp_path: Path) -> None:
+    await write_config(nursery, tmp_path, down=False)
+    async with daemon(tmp_path) as running:
+        await settled(running, "good")
+        for file in (tmp_path / "data").iterdir():
+            file.unlink()
+
+        async def found() -> bool:
+            return (await monitor("status", cwd=tmp_path)).code == 0
+
+        await until(found, "the daemon is found again")

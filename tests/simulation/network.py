@@ -60,7 +60,7 @@ class Visit:
     configured: Endpoint
     began: float
     timeout: float
-    stalled: float  # of the clock when it began; at its end, how much the monitor has seen of `jumped`
+    stalled: float  # of the clock when it began; once it is observed, how much of that since
     ended: float | None = None
     jumped: float = 0.0  # seconds that the loop stood still meanwhile
     faults: list[str] = attrs.field(factory=list)

@@ -28,6 +28,7 @@ class SimulatedClock:
         self.skew = 0.0  # seconds that the wall clock is ahead of where it began
         self._virtual = virtual
         self._stalled = 0.0
+        self._stood_still = (-1.0, 0.0)  # when the last stall ended, and how long it was
 
     def wall(self) -> datetime:
         """Now, cut to whole milliseconds."""
@@ -38,11 +39,17 @@ class SimulatedClock:
         """Seconds that the process stood still."""
         return self._stalled
 
+    def stalled_before_now(self) -> float:
+        """The same without a stall that ends just now: what begins in this moment was made to wait by it."""
+        ended, seconds = self._stood_still
+        return self._stalled - (seconds if ended == self.monotonic() else 0.0)
+
     def stall(self, seconds: float) -> None:
         """The loop does not come round for so long: every deadline in between passes at once."""
         self._virtual.jump(seconds)
         if seconds > NOTICEABLE:
             self._stalled += seconds
+            self._stood_still = self.monotonic(), seconds
 
     def suspend(self, seconds: float) -> None:
         """The machine sleeps: the wall clock goes on, that of the loop does not."""

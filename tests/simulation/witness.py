@@ -135,7 +135,8 @@ class Witness:
         if (failures := self._forgotten.pop(name, None)) is not None:
             self._begins_anew(name, sure=failures == self.world.disk.failures)
         endpoint = self.configured[name]
-        visit = Visit(name, endpoint, trio.current_time(), float(endpoint.timeout), self.world.clock.stalled())
+        stalled = self.world.clock.stalled_before_now()
+        visit = Visit(name, endpoint, trio.current_time(), float(endpoint.timeout), stalled)
         self.starts[name] = [*self.starts[name][-2:], (self.world.life, visit.began)]
         self.fresh.starts.append((visit, self.starts[name]))
         self._under_way.add(visit)
@@ -160,7 +161,6 @@ class Witness:
     def ends(self, visit: Visit) -> None:
         """It is over; its observation comes next, unless the daemon stops."""
         visit.ended = trio.current_time()
-        visit.stalled = self.world.clock.stalled() - visit.stalled
         self._under_way.discard(visit)
         self.in_flight[visit.endpoint] -= 1
         self._ended[visit.endpoint] = visit
@@ -215,6 +215,7 @@ class Witness:
     def _take(self, endpoint: Endpoint, observation: Observation) -> None:
         name = endpoint.name
         visit = self._ended.pop(name)
+        visit.stalled = self.world.clock.stalled() - visit.stalled
         moved = tuple(self._moved.pop(name, ()))
         excused = self._failures.get(name) != self.world.disk.failures
         self.world.ledger.note("probe", f"{name} {observation.status} {observation.reason.message}")

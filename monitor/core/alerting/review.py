@@ -97,12 +97,9 @@ class _Review:
         if warns and not self.kept.certificate:
             self.kept = attrs.evolve(self.kept, certificate=True)
         if self.change is not None:
-            moments = self.kept.moments
-            if self.change.before is not State.PENDING:  # to learn how it is, is no change of how it is
-                moments = flapping.counted(moments, self.endpoint, self.now)
             self.kept = attrs.evolve(
                 self.kept,
-                moments=moments,
+                moments=flapping.counted(self.kept.moments, self.endpoint, self.now),
                 before=self.change.before,
                 reason=self.kept.reason if reason is None else reason,
             )
