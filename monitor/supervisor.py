@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     """Takes an observation; says whether a change is under way that wants the retry interval."""
 
 
+BREATH = 0.5  # seconds from a probe to one that is asked for: who asks again and again is no reason to hammer a target
+
+
 class Checker:
     """The task of one endpoint."""
 
@@ -88,10 +91,12 @@ class Checker:
             if not self._asked:
                 await _until_cancelled()
         await trio.lowlevel.checkpoint_if_cancelled()  # it may have been us, and not the nap
+        if self._asked:
+            await trio.sleep_until(min(due, self.progress_at + BREATH))
         self._asked = False
 
     def wake(self) -> None:
-        """Probe at once; while a probe is under way, once more right after it."""
+        """Probe at once, BREATH after the last probe at the earliest; while one is under way, once more after it."""
         self._asked = True
         self._nap.cancel()
 

@@ -155,7 +155,7 @@ class SteadyStore:
                 self._damaged = False
                 work = partial(merge, kept=kept, records=self._records, fresh=fresh, now=now)
                 self._moved = await self._main.apply(work)
-            except UnavailableError as error:
+            except StoreError as error:  # also one that is no longer ours: all goes on as it does without a database
                 self._damaged = isinstance(error, DamagedError)
                 return
             self._next_id = max(self._next_id, *self._moved, NEW) + 1

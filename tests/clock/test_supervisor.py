@@ -175,6 +175,22 @@ async def test_waiting_for_a_slot_is_not_latency(nursery: trio.Nursery, autojump
     nursery.cancel_scope.cancel()
 
 
+async def test_who_asks_at_each_answer_does_not_hammer(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    log = Log()
+
+    async def record(watched: Endpoint, observation: Observation) -> bool:
+        supervisor.probe_now(watched.name)
+        return await log.record(watched, observation)
+
+    supervisor = Supervisor(nursery, probe=log.probe, record=record, slots=trio.CapacityLimiter(10))
+    supervisor.start(endpoint(Lasting(), name="it", interval=600))
+    await trio.sleep(1200)
+    assert 1000 < len(log.began["it"]) < 3000
+    nursery.cancel_scope.cancel()
+
+
 async def test_probe_now_wakes_and_counts_once(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
     log = Log()
     supervisor = supervise(nursery, log)

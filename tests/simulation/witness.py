@@ -91,6 +91,7 @@ class Witness:
         self.fresh = Fresh()
         self.standing: defaultdict[str, Standing] = defaultdict(Standing)
         self.in_flight: defaultdict[str, int] = defaultdict(int)
+        self.told_its_end: dict[str, set[str]] = {}  # sinks that heard that an incident is over, by its id
         self.receipts: defaultdict[tuple[str, str], list[Receipt]] = defaultdict(list)  # by sink and alert
         self.heard: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # first receipts, by sink and endpoint
         self.in_doubt: set[tuple[str, str]] = set()  # taken, and not yet settled when a life ended
@@ -276,6 +277,8 @@ class Witness:
         self.in_doubt.discard((receipt.sink, receipt.alert))
         if not before:
             self.heard[receipt.sink, name].append(receipt.alert)
+        if kind == "resolved":
+            self.told_its_end.setdefault(data["incident"]["id"], set()).add(receipt.sink)
         before.append(receipt)
         self.documents[receipt.alert] = receipt.document
         self.fresh.receipts.append(receipt)
