@@ -145,7 +145,7 @@ class Daemon:
         self.feed = LiveFeed()
         self.tally = Tally()
         self.clock = clock or SystemClock()
-        self._rand = rand or SystemRand()
+        self.rand = rand or SystemRand()
         self._net = net or SocketNet()
         self._run_sync = run_sync
         self._front = front
@@ -234,7 +234,7 @@ class Daemon:
                     store,
                     net=self._net,
                     clock=self.clock,
-                    rand=self._rand,
+                    rand=self.rand,
                     feed=self.feed,
                     tally=self.tally,
                     not_ready=self.not_ready,

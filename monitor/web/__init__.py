@@ -1,6 +1,8 @@
 """The HTTP face of the daemon: page, API and live feed. It reads and shows; it decides nothing.
 
     access.py   who is asking, and what they may see: the only place that knows
+    gate.py     the same with what is remembered: who signed in, who guesses tokens
+    signin.py   the sign-in form
     objects.py  values as the JSON objects of the API
     answers.py  the shapes of an answer: JSON, problems, "not found", security headers
     api.py      health, readiness and the API
@@ -11,7 +13,8 @@
     incidents.py and silences.py, the resources that an admin does something about
     metrics.py  everything, for Prometheus
     page.py     the pages, with templates/ and static/
-    app.py      the table of routes, each with its audience
+    routes.py   the table of routes, each with its audience
+    app.py      the application: the gate before the table
     server.py   the listening socket, and anycorn inside our nursery
 
 `Face` is all this package sees of the daemon.
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
     from monitor.core.model import Endpoint, Incident, PutBack
-    from monitor.core.ports import Clock
+    from monitor.core.ports import Clock, Rand
     from monitor.core.silences import Silence, Silences
     from monitor.core.tally import Tally
     from monitor.live import LiveFeed
@@ -79,6 +82,10 @@ class Face(Protocol):
     @property
     def clock(self) -> Clock:
         """For open incidents: how long until now."""
+
+    @property
+    def rand(self) -> Rand:
+        """For what nobody may guess."""
 
     @property
     def tally(self) -> Tally:

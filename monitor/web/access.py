@@ -1,7 +1,8 @@
 """Who is asking and what they may see (PRODUCT section 6): the one place that decides it, and denies by default.
 
 A route names its `Audience`; `identify` makes the `Caller` of a request; everything else asks the caller. What a
-caller may not see must be answered exactly like what does not exist.
+caller may not see must be answered exactly like what does not exist. Pure rules; what is remembered of callers (who
+signed in, who guesses tokens) is in gate.py.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Caller:
 
     role: Role
     public: bool  # may visitors see the endpoints that are public?
+    foreign: bool = False  # sent by a browser for a page of another site
 
     @property
     def reads(self) -> bool:
@@ -72,13 +74,15 @@ class Caller:
         return self.reads or (self.public and endpoint.public)
 
 
-def identify(config: Config, headers: Iterable[tuple[bytes, bytes]], local_address: str | None) -> Caller:
-    """Say who sent a request with *headers* (names in lower case) to our *local_address*."""
+def identify(
+    config: Config, headers: Iterable[tuple[bytes, bytes]], local_address: str | None, session: Role = Role.VISITOR
+) -> Caller:
+    """Say who sent a request with *headers* (names in lower case) to our *local_address*; *session* is its cookie's."""
     values = list(headers)
     if _is_foreign(config, values):
         # A page of another site, in the browser of somebody who is a reader here: it gets what a stranger gets.
-        return Caller(Role.VISITOR, config.access.public)
-    role = _role_by_token(config.access, values)
+        return Caller(Role.VISITOR, config.access.public, foreign=True)
+    role = max(role_of(config.access, credential(values)), session)
     if role is Role.VISITOR and _is_local(config, values, local_address):
         role = Role.READER
     return Caller(role, config.access.public)
@@ -94,8 +98,8 @@ def bind_problem(listen: Listen, access: Access) -> str | None:
     )
 
 
-def _role_by_token(access: Access, headers: list[tuple[bytes, bytes]]) -> Role:
-    token = _token(headers)
+def role_of(access: Access, token: bytes) -> Role:
+    """Say whose *token* this is."""
     # Both are compared whatever the first says, so that the time taken tells nothing.
     admin, reader = _same(token, access.admin_token), _same(token, access.read_token)
     if admin:
@@ -108,9 +112,9 @@ def _same(given: bytes, token: str) -> bool:
     return hmac.compare_digest(given, token.encode()) and bool(token)
 
 
-def _token(headers: list[tuple[bytes, bytes]]) -> bytes:
+def credential(headers: list[tuple[bytes, bytes]]) -> bytes:
     """The token of `Authorization: Bearer TOKEN`, or of Basic with the token as password; else empty."""
-    scheme, _, credentials = (_only(headers, b"authorization") or b"").partition(b" ")
+    scheme, _, credentials = (only(headers, b"authorization") or b"").partition(b" ")
     match scheme.lower():
         case b"bearer":
             return credentials.strip()
@@ -133,7 +137,7 @@ def _is_local(config: Config, headers: list[tuple[bytes, bytes]], local_address:
         return False
     if not (_is_loopback(config.listen.host) and _is_loopback(local_address)):
         return False
-    host = _HOST.fullmatch((_only(headers, b"host") or b"").decode("latin-1"))
+    host = _HOST.fullmatch((only(headers, b"host") or b"").decode("latin-1"))
     return host is not None and _is_loopback(host["v6"] or host["name"])
 
 
@@ -152,15 +156,22 @@ def _is_foreign(config: Config, headers: list[tuple[bytes, bytes]]) -> bool:
     It matters most for a WebSocket, which browsers let any page open and read.
     """
     origins = {value.lower() for name, value in headers if name == b"origin"}
-    host = (_only(headers, b"host") or b"").lower()
+    host = (only(headers, b"host") or b"").lower()
     own = {b"http://" + host, b"https://" + host} if host else set()
-    if config.external_url is not None:
-        url = urlsplit(config.external_url)
-        own.add(f"{url.scheme}://{url.netloc}".lower().encode())
-    return not origins <= own
+    external = origin_of(config.external_url)
+    return not origins <= (own if external is None else {*own, external})
 
 
-def _only(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+def origin_of(url: str | None) -> bytes | None:
+    """The origin of *url* as browsers write it: `https://status.example.org`."""
+    if url is None:
+        return None
+    parts = urlsplit(url.lower())
+    usual = {"http": ":80", "https": ":443"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.removesuffix(usual)}".encode()
+
+
+def only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
     """The value of the header *name*; None if there is none, or more than one to choose from."""
     values = [value for each, value in headers if each == name]
     return values[0] if len(values) == 1 else None

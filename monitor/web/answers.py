@@ -5,37 +5,45 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from markupsafe import escape
 from starlette.datastructures import MutableHeaders
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 
+from monitor.core.text import printable
 from monitor.web.objects import encode
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-API = "/api/"
-_FOR_PROGRAMS = (API, "/-/")
+_FOR_PROGRAMS = ("/api/", "/-/")
+NOTHING = "There is nothing at this address, or nothing that you may see."
 
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    # Not no-referrer: a browser would then name the origin of our own forms as null, as it does those of strangers.
+    "referrer-policy": "same-origin",
     "x-content-type-options": "nosniff",
 }
 
-# Without a stylesheet, as visitors may not get one; and the same for everybody, as it must not tell who asks.
-_MISSING = """<!doctype html>
+# Without a stylesheet: where that is depends on the path, and what is hidden must look like what is not there.
+_PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Not found</title>
-<h1>Not found</h1>
-<p>There is nothing at this address, or nothing that you may see.</p>
-"""
+<title>{title}</title>
+<h1>{title}</h1>
+<p>{detail}</p>
+{more}"""
+_SIGN_IN = '<p><a href="{url}">Sign in</a></p>\n'
+
+LINKS = "monitor.links"
+"""Under this key a request's scope holds its `Links` for those who may be anywhere."""
 
 
 def json_answer(value: object, status: int = 200) -> Response:
@@ -49,18 +57,21 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None, **m
     return Response(encode(document), status, headers, media_type="application/problem+json")
 
 
-def failure(path: str, status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
-    """An error in the form that whoever asks for *path* can read."""
-    if path.startswith(_FOR_PROGRAMS):
-        return problem(status, detail, headers)
-    return PlainTextResponse(detail + "\n", status, headers)
+def failure(
+    asked: HTTPConnection, status: int, detail: str, headers: dict[str, str] | None = None, **more: object
+) -> Response:
+    """An error in the form that whoever *asked* can read: a page where a browser asked for one, else a problem."""
+    if asked.scope["path"].startswith(_FOR_PROGRAMS) or "text/html" not in asked.headers.get("accept", ""):
+        return problem(status, detail, headers, **more)
+    title, links = HTTPStatus(status).phrase.capitalize(), asked.scope.get(LINKS)
+    sign_in = _SIGN_IN.format(url=escape(links.login)) if links and status in (403, 404) else ""
+    page = _PAGE.format(title=escape(title), detail=escape(printable(detail)), more=sign_in)
+    return HTMLResponse(page, status, headers)
 
 
-def missing(path: str) -> Response:
+def missing(asked: HTTPConnection) -> Response:
     """What does not exist, and what the caller may not see: the same bytes for both."""
-    if path.startswith(API):
-        return problem(404, "There is nothing at this address, or nothing that you may see.")
-    return HTMLResponse(_MISSING, 404)
+    return failure(asked, 404, NOTHING)
 
 
 class Secured:

@@ -68,7 +68,7 @@ class Api:
         """One, for readers with its last observation."""
         found = visible_one(self.face, caller, request.path_params["name"])
         if found is None:
-            return missing(request.scope["path"])
+            return missing(request)
         endpoint, record = found
         await self.uptimes.refresh()
         if not caller.reads:
@@ -78,11 +78,8 @@ class Api:
 
     async def transitions(self, request: Request, caller: Caller) -> Response:
         """A page of transitions; `next` is the `after` of the following one, null when there is none yet."""
-        try:
-            limit = asking.number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
-            after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        limit = asking.number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
+        after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
         # One more than asked for says whether there is more.
         wanted = may_see(self.face, caller, request.query_params.get("endpoint") or None)
         store = self.face.store

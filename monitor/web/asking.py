@@ -6,6 +6,9 @@ import contextlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import trio
 
 from monitor.core.quantities import shown
 from monitor.core.text import printable
@@ -18,10 +21,16 @@ if TYPE_CHECKING:
 LARGEST_ID = 2**63 - 1
 _NUMBER = re.compile(r"[0-9]{1,19}")  # int() takes more: signs, spaces, underscores, other scripts
 _LARGEST_BODY = 64 * 1024
+PATIENCE = 10.0  # seconds for a body
 
 
 class AskingError(ValueError):
-    """A request that cannot be understood; the text is one sentence."""
+    """A request that cannot be understood; the text is one sentence. It is answered with *status*."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        """Say what is wrong."""
+        super().__init__(text)
+        self.status = status
 
 
 def number(request: Request, name: str, default: int, least: int, most: int) -> int:
@@ -47,12 +56,7 @@ def flag(request: Request, name: str) -> bool:
 
 async def table(request: Request, **keys: type) -> dict[str, Any]:
     """The JSON object in the body, which has none but *keys*, each of its type; without a body an empty one."""
-    body = bytearray()
-    async with contextlib.aclosing(request.stream()) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > _LARGEST_BODY:
-                raise AskingError("The body is larger than 64 KiB.")
+    body = await _body(request)
     if not body:
         return {}
     try:
@@ -67,6 +71,28 @@ async def table(request: Request, **keys: type) -> dict[str, Any]:
         if not _is(each, keys[key]):
             raise AskingError(f"{key} must be {_WORDS[keys[key]]}.")
     return value
+
+
+async def form(request: Request, *keys: str) -> dict[str, str]:
+    """The fields *keys* of a page's form, those that came; of several with one name the last."""
+    text = (await _body(request)).decode("utf-8", "replace")
+    try:
+        return {key: value for key, value in parse_qsl(text, max_num_fields=100) if key in keys}
+    except ValueError:
+        raise AskingError("The form has too many fields.") from None
+
+
+async def _body(request: Request) -> bytes:
+    """The body, which may be neither large nor slow."""
+    body = bytearray()
+    with trio.move_on_after(PATIENCE):
+        async with contextlib.aclosing(request.stream()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > _LARGEST_BODY:
+                    raise AskingError("The body is larger than 64 KiB.", 413)
+        return bytes(body)
+    raise AskingError(f"The body did not come within {PATIENCE:.0f} s.", 408)
 
 
 def text(asked: Mapping[str, Any], key: str, longest: int) -> str:

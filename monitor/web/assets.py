@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import jinja2
 from markupsafe import Markup
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
+from monitor.core.links import Links
 from monitor.core.model import timestamp
 from monitor.core.quantities import seconds_text
 from monitor.core.text import percent, printable
+from monitor.web.access import Role
 from monitor.web.answers import missing
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from monitor.core.ports import Clock
     from monitor.web.access import Caller
 
 _MEDIA_TYPES = {
@@ -35,18 +38,34 @@ def _contents(folder: str) -> dict[str, bytes]:
     return {each.name: each.read_bytes() for each in (files("monitor.web") / folder).iterdir() if each.is_file()}
 
 
-def templates() -> jinja2.Environment:
+class Looks:
     """The templates: every value is escaped for HTML, and what is not printable in it shown as an escape."""
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader({name: text.decode() for name, text in _contents("templates").items()}),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(span=seconds_text, machine_time=timestamp, clock_time=clock_time, percent=percent)
-    return environment
+
+    def __init__(self, clock: Clock) -> None:
+        """Read them; pages say what time it is by *clock*."""
+        self._clock = clock
+        self._templates = jinja2.Environment(
+            loader=jinja2.DictLoader({name: text.decode() for name, text in _contents("templates").items()}),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            finalize=_printable,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(
+            span=seconds_text, machine_time=timestamp, clock_time=clock_time, percent=percent
+        )
+
+    def page(self, template: str, request: Request, caller: Caller, status: int = 200, **values: Any) -> Response:
+        """A page for *caller*, with `links` relative to it, `live` and `admin` for who may, and the time as `now`."""
+        page = self._templates.get_template(template).render(
+            links=Links.within(request.scope["path"]),
+            live=caller.reads,
+            admin=caller.role is Role.ADMIN,
+            now=self._clock.wall(),
+            **values,
+        )
+        return HTMLResponse(page, status)
 
 
 def _printable(value: Any) -> Any:
@@ -84,7 +103,7 @@ class Static:
         """One file; browsers ask each time whether theirs is still the right one."""
         file = self._files.get(request.path_params["name"])
         if file is None:
-            return missing(request.scope["path"])
+            return missing(request)
         headers = {"etag": file.tag, "cache-control": "no-cache"}
         if request.headers.get("if-none-match") == file.tag:
             return Response(status_code=304, headers=headers)

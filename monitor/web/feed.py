@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from monitor.live import Observed
-from monitor.web.access import Audience, identify
-from monitor.web.answers import missing, problem
+from monitor.web.answers import problem
 from monitor.web.objects import encode, live_json
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from monitor.live import Event
     from monitor.web import Face
     from monitor.web.access import Caller
+    from monitor.web.gate import Gate
     from monitor.web.uptimes import Uptimes
 
 MOST_CLIENTS = 100
@@ -34,27 +34,24 @@ _BEHIND = (1013, "fell behind: catch up by /api/v1/transitions")
 class Live:
     """Serves the live feed to a bounded number of clients."""
 
-    audience = Audience.READERS
-
-    def __init__(self, face: Face, uptimes: Uptimes) -> None:
+    def __init__(self, face: Face, uptimes: Uptimes, gate: Gate) -> None:
         """Begin without clients."""
         self._face = face
         self._uptimes = uptimes
+        self._gate = gate
         self._clients = 0
         self._encoded: tuple[Event | None, str] = (None, "")
 
-    async def serve(self, socket: WebSocket) -> None:
+    async def serve(self, socket: WebSocket, _caller: Caller) -> None:
         """Serve one client for as long as it stays."""
-        if not self._caller(socket).belongs_to(self.audience):
-            await socket.send_denial_response(missing(socket.scope["path"]))
-        elif self._clients >= MOST_CLIENTS:
+        if self._clients >= MOST_CLIENTS:
             await socket.send_denial_response(problem(503, f"{MOST_CLIENTS} clients already watch the live feed."))
-        else:
-            self._clients += 1
-            try:
-                await self._stream(socket)
-            finally:
-                self._clients -= 1
+            return
+        self._clients += 1
+        try:
+            await self._stream(socket)
+        finally:
+            self._clients -= 1
 
     async def _stream(self, socket: WebSocket) -> None:
         with self._face.feed.listen() as events:  # before the client is told yes: it then misses nothing
@@ -75,15 +72,11 @@ class Live:
         async for event in events:
             if self._face.config is not config:  # reloaded: the token may be another, or the rule
                 config = self._face.config
-                if not self._caller(socket).belongs_to(self.audience):
+                if not self._gate.again(socket.scope).reads:
                     return _NO_LONGER_ALLOWED
             await self._uptimes.refresh()
             await socket.send_text(self._text(event))
         return _BEHIND
-
-    def _caller(self, socket: WebSocket) -> Caller:
-        local, _ = socket.scope["server"] or (None, None)
-        return identify(self._face.config, socket.scope["headers"], local)
 
     def _text(self, event: Event) -> str:
         """Encode *event* once for all the clients that it goes to, one after the other."""

@@ -9,8 +9,9 @@ import attrs
 
 from monitor.core.model import timestamp
 from monitor.core.quantities import Duration
-from monitor.web.answers import json_answer, missing, problem
+from monitor.web.answers import json_answer, missing
 from monitor.web.api import visible_one
+from monitor.web.asking import AskingError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -35,14 +36,14 @@ class History:
         """The *window* until now: for visitors only when it was up."""
         found = visible_one(self.face, caller, request.path_params["name"])
         if found is None:
-            return missing(request.scope["path"])
+            return missing(request)
         text = request.query_params.get("window") or USUAL
         try:
             window = timedelta(seconds=Duration.parse(text))
         except (ValueError, OverflowError):
             window = timedelta()
         if not SHORTEST <= window <= LONGEST:
-            return problem(400, 'window must be a duration from "1m" to "400d", such as "24h".')
+            raise AskingError('window must be a duration from "1m" to "400d", such as "24h".')
         endpoint, _ = found
         series = await self.face.store.series(endpoint.name, window=window, now=self.face.clock.wall())
         as_json = point_json if caller.reads else public_point_json

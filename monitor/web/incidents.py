@@ -31,12 +31,9 @@ class IncidentsApi:
 
     async def every(self, request: Request, caller: Caller) -> Response:
         """A page of incidents, those that began first first; `next` as of transitions."""
-        try:
-            limit = asking.number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
-            after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
-            only_open = asking.flag(request, "open")
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        limit = asking.number(request, "limit", USUAL_TRANSITIONS, 1, MOST_TRANSITIONS)
+        after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
+        only_open = asking.flag(request, "open")
         wanted = may_see(self.face, caller, request.query_params.get("endpoint") or None)
         found: Sequence[Incident] = ()
         if wanted is None or wanted:
@@ -49,12 +46,9 @@ class IncidentsApi:
 
     async def acknowledge(self, request: Request, _caller: Caller) -> Response:
         """Stop the reminders of one that is open."""
-        try:
-            asked = await asking.table(request, author=str, comment=str)
-            author = asking.text(asked, "author", LONGEST_TEXT // 10)
-            comment = asking.text(asked, "comment", LONGEST_TEXT)
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        asked = await asking.table(request, author=str, comment=str)
+        author = asking.text(asked, "author", LONGEST_TEXT // 10)
+        comment = asking.text(asked, "comment", LONGEST_TEXT)
         try:
             incident = await self.face.acknowledge(request.path_params["id"], by=author, comment=comment)
         except StoreError as exc:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from monitor.web import asking
-from monitor.web.answers import json_answer, problem
+from monitor.web.answers import json_answer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,13 +30,10 @@ class Letters:
         """A page of deliveries, by id; `next` is the `after` of the following one, null when there is none."""
         query = request.query_params
         state = query.get("state") or None
-        try:
-            limit = asking.number(request, "limit", USUAL, 1, MOST)
-            after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
-            if state not in (None, *_STATES):
-                raise asking.AskingError("state must be pending or dead.")
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        limit = asking.number(request, "limit", USUAL, 1, MOST)
+        after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
+        if state not in (None, *_STATES):
+            raise asking.AskingError("state must be pending or dead.")
         states = _STATES if state is None else (state,)
         found = await self.face.store.letters(
             states=states, sink=query.get("sink") or None, after=after, limit=limit + 1
@@ -48,10 +45,7 @@ class Letters:
 
     async def retry(self, request: Request, _caller: Caller) -> Response:
         """Put dead deliveries back: `{"ids": […], "sink": …, "force": …}`, all of it optional."""
-        try:
-            ids, sink, force = _asked(await asking.table(request, ids=list, sink=str, force=bool))
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        ids, sink, force = _asked(await asking.table(request, ids=list, sink=str, force=bool))
         return json_answer(attrs.asdict(await self.face.put_back(ids, sink=sink, force=force)))
 
 

@@ -6,29 +6,28 @@ A visitor's page is built from what visitors may see; the templates leave out wh
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 import attrs
-from starlette.responses import HTMLResponse, Response
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Code
 from monitor.web import objects, words
 from monitor.web.answers import missing
 from monitor.web.api import visible, visible_one
-from monitor.web.assets import templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from monitor.core.model import Acknowledgement, Endpoint, Incident, State
     from monitor.store import Record
     from monitor.web import Face
     from monitor.web.access import Caller
+    from monitor.web.assets import Looks
     from monitor.web.uptimes import Uptimes
 
 MOST_INCIDENTS = 5  # shown at the top of the overview
@@ -40,7 +39,6 @@ class Row:
     """An endpoint as a page shows it; what is None is not known, or not for this caller."""
 
     name: str
-    path: str  # relative to the overview
     group: str | None
     state: State
     since: datetime | None
@@ -70,22 +68,22 @@ class Group:
 class Pages:
     """The answers for people."""
 
-    def __init__(self, face: Face, uptimes: Uptimes) -> None:
-        """Read the templates."""
+    def __init__(self, face: Face, uptimes: Uptimes, looks: Looks) -> None:
+        """Show *face*."""
         self._face = face
         self._uptimes = uptimes
-        self._templates = templates()
+        self._looks = looks
 
-    async def overview(self, _request: Request, caller: Caller) -> Response:
+    async def overview(self, request: Request, caller: Caller) -> Response:
         """Every endpoint the caller may see, the worst news first in words."""
         await self._uptimes.refresh()
         rows = [self._row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
         states = [row.state for row in rows]
         incidents = [row for row in rows if row.incident is not None]
-        return self._page(
+        return self._looks.page(
             "overview.html",
+            request,
             caller,
-            root="",
             state=words.worst(states),
             headline=words.headline([(row.name, row.state) for row in rows]),
             counts=words.counts(states),
@@ -98,7 +96,7 @@ class Pages:
         """One endpoint: for readers why it is as it is, what its last probe found, how it was lately."""
         found = visible_one(self._face, caller, request.path_params["name"])
         if found is None:
-            return missing(request.scope["path"])
+            return missing(request)
         endpoint, record = found
         last = record.last if caller.reads else None
         await self._uptimes.refresh()
@@ -106,10 +104,10 @@ class Pages:
             transitions = await self._face.store.latest(endpoint.name, limit=MOST_TRANSITIONS)
         except StoreError:
             transitions = None  # the page must live when the database does not
-        return self._page(
+        return self._looks.page(
             "endpoint.html",
+            request,
             caller,
-            root="../",
             row=self._row(endpoint, record, caller),
             endpoint=endpoint if caller.reads else None,
             last=last,
@@ -121,7 +119,6 @@ class Pages:
         incident = record.incident
         row = Row(
             name=endpoint.name,
-            path=f"endpoints/{quote(endpoint.name, safe='')}",
             group=endpoint.group,
             state=objects.shown_state(endpoint, record),
             since=None if incident is None else incident.started_at,
@@ -141,11 +138,6 @@ class Pages:
             flags=tuple(self._face.flags(endpoint)),
             acknowledged=None if incident is None else incident.acknowledged,
         )
-
-    def _page(self, template: str, caller: Caller, **values: Any) -> Response:
-        now = self._face.clock.wall()
-        page = self._templates.get_template(template).render(live=caller.reads, now=now, **values)
-        return HTMLResponse(page)
 
 
 def _grouped(rows: Sequence[Row]) -> list[Group]:

@@ -29,23 +29,17 @@ class SilencesApi:
 
     async def every(self, request: Request, _caller: Caller) -> Response:
         """Those that are active; with `past=true` also those of the last 30 days."""
-        try:
-            past = asking.flag(request, "past")
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        past = asking.flag(request, "past")
         silences, now = self.face.silencer.silences, self.face.clock.wall()
         found = silences.every if past else silences.active(now)
         return json_answer({"silences": [self._json(each) for each in found]})
 
     async def add(self, request: Request, _caller: Caller) -> Response:
         """Silence a target, from now on for some time."""
-        try:
-            asked = await asking.table(request, target=str, duration=float, author=str, comment=str)
-            target, duration = self._target(asked), _duration(asked)
-            author = asking.text(asked, "author", LONGEST_TEXT // 10)
-            comment = asking.text(asked, "comment", LONGEST_TEXT)
-        except asking.AskingError as exc:
-            return problem(400, str(exc))
+        asked = await asking.table(request, target=str, duration=float, author=str, comment=str)
+        target, duration = self._target(asked), _duration(asked)
+        author = asking.text(asked, "author", LONGEST_TEXT // 10)
+        comment = asking.text(asked, "comment", LONGEST_TEXT)
         try:
             silence = await self.face.silencer.add(target, duration=duration, author=author, comment=comment)
         except StoreError as exc:

@@ -119,12 +119,13 @@ class PlainFace:
         self.store = MemoryStore()
         self.feed = LiveFeed()
         self.clock = StandingClock()
+        self.rand = PlainRand()
         self.cause: str | None = None
         self.tally = Tally()
         self.late: dict[str, Late] = {}
         self.known: dict[str, Record] = {}
         self.flagged: dict[str, list[str]] = {}
-        self.silencer = Silencer(self.store, clock=self.clock, rand=PlainRand(), changed=lambda: None)
+        self.silencer = Silencer(self.store, clock=self.clock, rand=self.rand, changed=lambda: None)
         self.reload_problems: tuple[Problem, ...] = ()
         self.reloaded: Changes | MonitorError = Changes()  # what a reload comes to
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import httpx
@@ -157,9 +158,11 @@ ROUTES = {
     "/api/v1/silences/id-1": (404, 404, 405),
     "/api/v1/silences/": (404, 404, 404),
     "/api/v1/live": (404, 404, 426),
-    "/static/page.css": (404, 200, 200),
-    "/static/page.js": (404, 200, 200),
-    "/static/icon.svg": (404, 200, 200),
+    "/login": (200, 200, 200),  # whose POST is for everybody, too
+    "/logout": (405, 405, 405),
+    "/static/page.css": (200, 200, 200),
+    "/static/page.js": (200, 200, 200),
+    "/static/icon.svg": (200, 200, 200),
     "/static/missing.css": (404, 404, 404),
     "/static/..%2fapp.py": (404, 404, 404),
     "/static/": (404, 404, 404),
@@ -203,6 +206,16 @@ CALLERS = {
 }
 
 
+def asking(url: str, headers: Any) -> httpx.AsyncClient:
+    """A client that sends *headers*, each time from another address: a proxy says so."""
+    addresses = itertools.count()
+
+    async def elsewhere(request: httpx.Request) -> None:
+        request.headers["x-forwarded-for"] = f"10.0.{next(addresses)}.1"
+
+    return httpx.AsyncClient(base_url=url, headers=headers, event_hooks={"request": [elsewhere]})
+
+
 async def serve(nursery: trio.Nursery, access: Access) -> str:
     face = PlainFace(
         [shop("shown", public=True), shop("concealed"), shop("off", public=True, enabled=False)], access=access
@@ -216,7 +229,7 @@ async def serve(nursery: trio.Nursery, access: Access) -> str:
 @pytest.mark.parametrize("who", CALLERS)
 async def test_every_route_for_every_caller(nursery: trio.Nursery, who: str) -> None:
     access, headers, rank = CALLERS[who]
-    async with httpx.AsyncClient(base_url=await serve(nursery, access), headers=headers) as client:
+    async with asking(await serve(nursery, access), headers) as client:
         for path, expected in ROUTES.items():
             answer = await client.get(path)
             assert answer.status_code == expected[rank], path
@@ -224,7 +237,7 @@ async def test_every_route_for_every_caller(nursery: trio.Nursery, who: str) -> 
             assert (head.status_code, head.content) == (expected[rank], b""), path
             if path != "/metrics":  # which shows what has changed since
                 assert head.headers["content-length"] == answer.headers["content-length"]
-            if expected[rank] != 404 and path not in CHANGES:
+            if expected[rank] != 404 and path not in CHANGES and path not in ("/login", "/logout"):
                 posted = await client.post(path, content=b"x")
                 assert posted.status_code == 405, path
 
@@ -233,7 +246,7 @@ async def test_every_route_for_every_caller(nursery: trio.Nursery, who: str) -> 
 async def test_every_change_for_every_caller(nursery: trio.Nursery, who: str) -> None:
     access, headers, rank = CALLERS[who]
     role = 2 if who == "the admin token" else min(rank, 2) // 2
-    async with httpx.AsyncClient(base_url=await serve(nursery, access), headers=headers) as client:
+    async with asking(await serve(nursery, access), headers) as client:
         for path, methods in CHANGES.items():
             for method, expected in methods.items():
                 answer = await client.request(method, path)
@@ -246,10 +259,13 @@ async def test_every_change_for_every_caller(nursery: trio.Nursery, who: str) ->
 @pytest.mark.parametrize("who", [who for who, (_, _, rank) in CALLERS.items() if rank < 2])
 async def test_what_a_visitor_may_not_see_is_answered_like_what_is_not_there(nursery: trio.Nursery, who: str) -> None:
     access, headers, rank = CALLERS[who]
-    async with httpx.AsyncClient(base_url=await serve(nursery, access), headers=headers) as client:
+    async with asking(await serve(nursery, access), headers) as client:
         nothing = {"/api/": await client.get("/api/v1/nothing"), "/": await client.get("/nothing")}
+        page = {"accept": "text/html"}
         for path in (path for path, expected in ROUTES.items() if expected[rank] == 404):
             same(await client.get(path), nothing["/api/" if path.startswith("/api/") else "/"])
+            if not path.startswith(("/api/", "/-/")):
+                same(await client.get(path, headers=page), await client.get("/nothing", headers=page))
         for method in ("POST", "OPTIONS", "BREW"):
             for path in ("/endpoints/", "/api/v1/endpoints/"):
                 hidden, nothing_there = [await client.request(method, path + name) for name in ("concealed", "missing")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from monitor.core.links import Links
 from monitor.core.model import timestamp
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def described(endpoint: Endpoint, external_url: str | None) -> dict[str, Any]:
         "labels": dict(endpoint.labels),
         "description": endpoint.description,
         "runbook": endpoint.runbook,
-        "url": None
-        if external_url is None
-        else f"{external_url.rstrip('/')}/endpoints/{quote(endpoint.name, safe='')}",
+        "url": None if external_url is None else Links.external(external_url).endpoint(endpoint.name),
     }
 
 

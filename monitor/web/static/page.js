@@ -71,6 +71,7 @@ async function refresh() {
 }
 
 async function replace() {
+  if (document.activeElement?.closest("main form")) return; // somebody writes in it
   const answer = await fetch(location.href);
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
