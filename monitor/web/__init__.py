@@ -14,6 +14,7 @@
     metrics.py  everything, for Prometheus
     page.py     the pages, with templates/ and static/
     routes.py   the table of routes, each with its audience
+    openapi.py  what each of them does, in words, as OpenAPI; schemas.py has its objects
     app.py      the application: the gate before the table
     server.py   the listening socket, and anycorn inside our nursery
 

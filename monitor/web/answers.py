@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from monitor.core.text import printable
 from monitor.web.objects import encode
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection
+    from starlette.requests import HTTPConnection, Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _FOR_PROGRAMS = ("/api/", "/-/")
@@ -49,6 +50,18 @@ LINKS = "monitor.links"
 def json_answer(value: object, status: int = 200) -> Response:
     """*value* as JSON."""
     return Response(encode(value), status, media_type="application/json")
+
+
+def revalidated(asked: Request, answer: Response) -> Response:
+    """*answer* with an ETag of its content, or 304 where the caller has it already; kept by the caller alone."""
+    tag = f'"{hashlib.sha256(answer.body).hexdigest()[:32]}"'
+    headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "Authorization, Cookie"}
+    # A proxy that compresses makes the tag a weak one: the content is the same all the same.
+    known = {each.strip().removeprefix("W/") for each in asked.headers.get("if-none-match", "").split(",")}
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    answer.headers.update(headers)
+    return answer
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: object) -> Response:

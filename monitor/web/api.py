@@ -8,7 +8,7 @@ import attrs
 from starlette.responses import PlainTextResponse, Response
 
 from monitor.core.errors import ConfigError, MonitorError
-from monitor.core.model import Transition
+from monitor.core.model import State, Transition
 from monitor.core.text import counted
 from monitor.store import Record
 from monitor.web import asking, objects
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from monitor.web.access import Caller
     from monitor.web.uptimes import Uptimes
 
+MOST_ENDPOINTS = 1000
 MOST_TRANSITIONS = 1000
 USUAL_TRANSITIONS = 100
 
@@ -58,11 +59,23 @@ class Api:
             return problem(503, f"Nothing was reloaded: {exc}.")
         return json_answer(attrs.asdict(changed))
 
-    async def endpoints(self, _request: Request, caller: Caller) -> Response:
-        """All that the caller may see, in the order of the config."""
+    async def endpoints(self, request: Request, caller: Caller) -> Response:
+        """Those that the caller may see and asks for, in the order of the config; `next` is the next page's `after`."""
+        query = request.query_params
+        limit = asking.number(request, "limit", 0, 1, MOST_ENDPOINTS)
+        state = asking.word(request, "state", [str(each) for each in State])
+        found = [
+            (endpoint, record)
+            for endpoint, record in _after(visible(self.face, caller), query.get("after"))
+            if query.get("group") in (None, "", endpoint.group)
+            and state in (None, objects.shown_state(endpoint, record))
+            and (not query.get("label") or (caller.reads and _has(endpoint, query["label"])))
+        ]
+        page = found[:limit] if limit else found
+        following = page[-1][0].name if len(page) < len(found) else None
         await self.uptimes.refresh()
-        found = visible(self.face, caller)
-        return json_answer({"endpoints": [self._object(endpoint, record, caller) for endpoint, record in found]})
+        as_json = [self._object(endpoint, record, caller) for endpoint, record in page]
+        return json_answer({"endpoints": as_json, "next": following})
 
     async def endpoint(self, request: Request, caller: Caller) -> Response:
         """One, for readers with its last observation."""
@@ -73,8 +86,8 @@ class Api:
         await self.uptimes.refresh()
         if not caller.reads:
             return json_answer(self._object(endpoint, record, caller))
-        detailed = objects.detailed_json(endpoint, record, self.face.flags(endpoint), self.face.clock.wall())
-        return json_answer({**detailed, "uptime": self.uptimes.of(endpoint.name)})
+        observation = None if record.last is None else objects.observation_json(record.last)
+        return json_answer({**self._object(endpoint, record, caller), "observation": observation})
 
     async def transitions(self, request: Request, caller: Caller) -> Response:
         """A page of transitions; `next` is the `after` of the following one, null when there is none yet."""
@@ -100,7 +113,24 @@ class Api:
         uptime = {"uptime": self.uptimes.of(endpoint.name)}
         if not caller.reads:
             return objects.public_json(endpoint, record, now) | uptime
-        return objects.endpoint_json(endpoint, record, self.face.flags(endpoint), now) | uptime
+        external = self.face.config.external_url
+        return objects.endpoint_json(endpoint, record, self.face.flags(endpoint), now, external) | uptime
+
+
+def _after(found: list[tuple[Endpoint, Record]], name: str | None) -> list[tuple[Endpoint, Record]]:
+    """What follows the endpoint *name*. Raises AskingError where it is not among them, as after a reload."""
+    if not name:
+        return found
+    at = next((index for index, (endpoint, _) in enumerate(found) if endpoint.name == name), None)
+    if at is None:
+        raise asking.AskingError("after must be the name of an endpoint that there is.")
+    return found[at + 1 :]
+
+
+def _has(endpoint: Endpoint, label: str) -> bool:
+    """Does *endpoint* have the *label* `KEY:VALUE`?"""
+    key, _, value = label.partition(":")
+    return endpoint.labels.get(key) == value
 
 
 def visible(face: Face, caller: Caller) -> list[tuple[Endpoint, Record]]:

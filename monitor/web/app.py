@@ -14,9 +14,11 @@ from starlette.websockets import WebSocket
 
 from monitor.core.errors import StoreError
 from monitor.core.links import Links
-from monitor.web.answers import LINKS, Secured, failure, missing
+from monitor.web import asking
+from monitor.web.answers import LINKS, Secured, failure, missing, revalidated
 from monitor.web.asking import AskingError
 from monitor.web.gate import Gate, GuessingError
+from monitor.web.openapi import parameters
 from monitor.web.routes import table
 
 if TYPE_CHECKING:
@@ -96,12 +98,16 @@ class _Guarded:
         if not caller.belongs_to(way.audience):
             return failure(request, 403, "Only an admin may do this: send the admin_token of [monitor.access].")
         try:
-            return await way.answer(request, caller)
+            if (known := parameters(method, self._resource.path)) is not None:
+                asking.only(request, known)
+            answer = await way.answer(request, caller)
         except AskingError as exc:
             return failure(request, exc.status, str(exc))
         except StoreError as exc:
             cause = f": {exc}" if caller.reads else ""
             return failure(request, 503, f"The history cannot be read now{cause}.")
+        as_json = answer.status_code == 200 and answer.media_type == "application/json"
+        return revalidated(request, answer) if as_json and method == "GET" else answer
 
     async def _converse(self, socket: WebSocket) -> None:
         refusal = None

@@ -14,7 +14,7 @@ from monitor.core.quantities import shown
 from monitor.core.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from starlette.requests import Request
 
@@ -31,6 +31,23 @@ class AskingError(ValueError):
         """Say what is wrong."""
         super().__init__(text)
         self.status = status
+
+
+def only(request: Request, names: Collection[str]) -> None:
+    """Refuse what the query has beside *names*: a filter that is misspelt must not show everything."""
+    for name in request.query_params:
+        if name not in names:
+            has = f"it has {', '.join(sorted(names))}" if names else "it has none"
+            raise AskingError(f"{shown(name)} is no parameter here; {has}.")
+
+
+def word(request: Request, name: str, words: Collection[str]) -> str | None:
+    """The word *name* of the query, one of *words*; None without it."""
+    found = request.query_params.get(name) or None
+    if found is not None and found not in words:
+        *others, last = words
+        raise AskingError(f"{name} must be {', '.join(others)} or {last}.")
+    return found
 
 
 def number(request: Request, name: str, default: int, least: int, most: int) -> int:

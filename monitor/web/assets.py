@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from monitor.core.model import timestamp
 from monitor.core.quantities import seconds_text
 from monitor.core.text import percent, printable
 from monitor.web.access import Role
-from monitor.web.answers import missing
+from monitor.web.answers import missing, revalidated
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -84,12 +83,6 @@ def clock_time(moment: datetime, now: datetime) -> str:
 class _File:
     content: bytes
     media_type: str
-    tag: str
-
-
-def _file(name: str, content: bytes) -> _File:
-    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    return _File(content, _MEDIA_TYPES[name[name.rindex(".") :]], tag)
 
 
 class Static:
@@ -97,14 +90,14 @@ class Static:
 
     def __init__(self) -> None:
         """Read them."""
-        self._files = {name: _file(name, content) for name, content in _contents("static").items()}
+        self._files = {
+            name: _File(content, _MEDIA_TYPES[name[name.rindex(".") :]])
+            for name, content in _contents("static").items()
+        }
 
     async def file(self, request: Request, _caller: Caller) -> Response:
         """One file; browsers ask each time whether theirs is still the right one."""
         file = self._files.get(request.path_params["name"])
         if file is None:
             return missing(request)
-        headers = {"etag": file.tag, "cache-control": "no-cache"}
-        if request.headers.get("if-none-match") == file.tag:
-            return Response(status_code=304, headers=headers)
-        return Response(file.content, headers=headers, media_type=file.media_type)
+        return revalidated(request, Response(file.content, media_type=file.media_type))

@@ -82,7 +82,7 @@ class Live:
         """Encode *event* once for all the clients that it goes to, one after the other."""
         latest, text = self._encoded
         if latest is not event:
-            message = live_json(event, self._face.flags, self._face.clock.wall())
+            message = live_json(event, self._face.flags, self._face.clock.wall(), self._face.config.external_url)
             if isinstance(event, Observed):
                 message["data"]["uptime"] = self._uptimes.of(event.endpoint.name)
             text = encode(message).decode()

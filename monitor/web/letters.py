@@ -29,11 +29,9 @@ class Letters:
     async def list(self, request: Request, _caller: Caller) -> Response:
         """A page of deliveries, by id; `next` is the `after` of the following one, null when there is none."""
         query = request.query_params
-        state = query.get("state") or None
+        state = asking.word(request, "state", _STATES)
         limit = asking.number(request, "limit", USUAL, 1, MOST)
         after = asking.number(request, "after", 0, 0, asking.LARGEST_ID)
-        if state not in (None, *_STATES):
-            raise asking.AskingError("state must be pending or dead.")
         states = _STATES if state is None else (state,)
         found = await self.face.store.letters(
             states=states, sink=query.get("sink") or None, after=after, limit=limit + 1

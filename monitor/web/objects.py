@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from monitor.core import alerting
+from monitor.core.links import Links
 from monitor.core.model import State, Status, timestamp
 from monitor.live import Moved, Observed
 
@@ -41,7 +42,9 @@ def latency(record: Record) -> float | None:
     return last.duration if last is not None and last.status in (Status.UP, Status.DEGRADED) else None
 
 
-def endpoint_json(endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime) -> dict[str, Any]:
+def endpoint_json(
+    endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime, external_url: str | None
+) -> dict[str, Any]:
     """An endpoint as readers see it; `status`, `reason` and `observed_at` are null before the first probe."""
     last, since, seconds = record.last, shown_since(endpoint, record), latency(record)
     return {
@@ -49,6 +52,7 @@ def endpoint_json(endpoint: Endpoint, record: Record, flags: Sequence[str], now:
         "group": endpoint.group,
         "check": endpoint.kind,
         "target": endpoint.target,
+        "url": None if external_url is None else Links.external(external_url).endpoint(endpoint.name),
         "state": str(shown_state(endpoint, record)),
         "since": None if since is None else timestamp(since),
         "status": None if last is None else str(last.status),
@@ -65,10 +69,12 @@ def endpoint_json(endpoint: Endpoint, record: Record, flags: Sequence[str], now:
     }
 
 
-def detailed_json(endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime) -> dict[str, Any]:
+def detailed_json(
+    endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime, external_url: str | None
+) -> dict[str, Any]:
     """An endpoint as readers see it, with its last `observation` (null before the first)."""
     observation = None if record.last is None else observation_json(record.last)
-    return {**endpoint_json(endpoint, record, flags, now), "observation": observation}
+    return {**endpoint_json(endpoint, record, flags, now, external_url), "observation": observation}
 
 
 def public_json(endpoint: Endpoint, record: Record, now: datetime) -> dict[str, Any]:
@@ -125,11 +131,13 @@ def public_transition_json(transition: Transition) -> dict[str, Any]:
     return {key: full[key] for key in ("id", "endpoint", "from", "to", "at")}
 
 
-def live_json(event: Event, flags: Callable[[Endpoint], Sequence[str]], now: datetime) -> dict[str, Any]:
+def live_json(
+    event: Event, flags: Callable[[Endpoint], Sequence[str]], now: datetime, external_url: str | None
+) -> dict[str, Any]:
     """A message of the live feed."""
     match event:
         case Observed(endpoint, record):
-            return {"type": "observation", "data": detailed_json(endpoint, record, flags(endpoint), now)}
+            return {"type": "observation", "data": detailed_json(endpoint, record, flags(endpoint), now, external_url)}
         case Moved(transition):
             return {"type": "transition", "data": transition.to_json()}
 

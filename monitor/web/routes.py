@@ -5,7 +5,7 @@ Whoever adds a row adds one to openapi.py and to the access matrix of the tests 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from monitor.web.access import Audience, Caller
+from monitor.web.answers import json_answer
 from monitor.web.api import Api
 from monitor.web.assets import Looks, Static
 from monitor.web.feed import Live
@@ -21,6 +22,7 @@ from monitor.web.history import History
 from monitor.web.incidents import IncidentsApi
 from monitor.web.letters import Letters
 from monitor.web.metrics import Metrics
+from monitor.web.openapi import document
 from monitor.web.page import Pages
 from monitor.web.signin import SignIn
 from monitor.web.silences import SilencesApi
@@ -63,7 +65,7 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
     def ways(path: str, **by_method: tuple[Audience, Answer]) -> Resource:
         return Resource(path, {method: Way(*way) for method, way in by_method.items()})
 
-    return (
+    rows = (
         ways("/healthz", GET=(everybody, api.healthz)),
         ways("/readyz", GET=(everybody, api.readyz)),
         ways("/metrics", GET=(readers, metrics.scrape)),
@@ -85,3 +87,20 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         ways("/logout", POST=(everybody, signin.sign_out)),
         ways("/static/{name}", GET=(everybody, static.file)),  # the sign-in form needs them; they are no secret
     )
+    described = Described(rows)
+    return (*rows, ways(described.path, GET=(everybody, described.answer)))
+
+
+class Described:
+    """The OpenAPI document of the other *resources* and of itself, made once."""
+
+    path = "/api/v1/openapi.json"
+
+    def __init__(self, resources: Sequence[Resource]) -> None:
+        """Write it."""
+        itself = Resource(self.path, {"GET": Way(Audience.EVERYBODY, self.answer)})
+        self._document = document([*resources, itself])
+
+    async def answer(self, _request: Request, _caller: Caller) -> Response:
+        """The document; it is the same for everybody."""
+        return json_answer(self._document)
