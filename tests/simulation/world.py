@@ -184,7 +184,7 @@ class World:
         witness.drain()
         witness.read()
         witness.over = final
-        failures = self._failures + self.disk.failures
+        failures = witness.failures = self._failures + self.disk.failures
         witness.failed_lately = failures != self._failures_before or self.disk.failing
         self._failures_before, self._failures_seen = self._failures_seen, failures
         self.violations += invariants.check(witness)
