@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _LAYERS = (  # the first whose words are all in the path of a file
     ("checks", "/checks/"),
     ("net: sockets", "/monitor/net/sockets"),
+    ("net: sockets", "/monitor/net/stream"),
+    ("TLS (ssl, OpenSSL)", "/monitor/net/records"),
     ("net: HTTP", "/monitor/net/http"),
     ("net: the rest", "/monitor/net/"),
     ("probing", "/monitor/probing", "/monitor/plugin"),

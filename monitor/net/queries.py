@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from monitor.net import Addressing, Trace
     from monitor.net.nameservers import NameServer
-    from monitor.net.sockets import SocketStream
+    from monitor.net.stream import SocketStream
     from monitor.net.tls import Contexts
 
 _LONGEST = 10.0  # seconds for a look-up,

@@ -1,8 +1,8 @@
 """The real network: non-blocking sockets under Trio.
 
-Plain sockets with `wait_readable` and `wait_writable` cost a third of what Trio's own streams do, and
-`SSLContext.wrap_socket` a third less than `SSLStream`. Everything ends by a close without ceremony: a probe owes
-its target no goodbye, and a deadline leaves no time for one.
+Plain sockets with `wait_readable` and `wait_writable` cost a third of what Trio's own streams do, and OpenSSL on
+buffers in memory less than Python's `SSLSocket`. Everything ends by a close without ceremony: a probe owes its target
+no goodbye, and a deadline leaves no time for one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 import ssl
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -21,15 +21,10 @@ from monitor.core.errors import ProbeError
 from monitor.core.model import Code, Reason
 from monitor.core.quantities import seconds_text
 from monitor.net import ANY_ADDRESS
-from monitor.net.reasons import (
-    CERTIFICATE_EXPIRED,
-    cut_off,
-    from_connect,
-    from_stream,
-    from_tls,
-    own_trouble,
-)
+from monitor.net.reasons import CERTIFICATE_EXPIRED, from_connect, from_stream, from_tls, own_trouble
+from monitor.net.records import Connection
 from monitor.net.resolve import Resolver, interleaved, numeric
+from monitor.net.stream import SocketStream
 from monitor.net.tls import Contexts, note_certificate
 
 if TYPE_CHECKING:
@@ -39,12 +34,7 @@ if TYPE_CHECKING:
     from monitor.net.queries import NameServers
     from monitor.net.resolve import Address
 
-CHUNK = 65536
 _HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
-_EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
-_HEAVY = 0.001  # seconds of work on one full buffer from which on a flood queues with its like
-# The C class alone: Python's own on top of it costs a tenth of a probe.
-Connection = socket.SocketType
 # Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
 _NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
 _STREAM = socket.SOCK_STREAM | _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
@@ -52,167 +42,6 @@ _IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
 _UNDER_WAY = _IN_PROGRESS | {errno.EALREADY}
 _TELLS_WHEN_ASKED = sys.platform == "linux"  # what a second `connect` does there is documented; elsewhere it varies
 _EVIDENCE = 1.0  # seconds spent at most on asking what a refused certificate says
-
-
-class SocketStream:
-    """A connected socket, with TLS or without; see `monitor.net.Stream`."""
-
-    __slots__ = (
-        "_answer_due",
-        "_eager",
-        "_mouthful_at",
-        "_sends",
-        "_socket",
-        "_swallowed",
-        "_waiting",
-        "ip",
-        "ragged",
-    )
-
-    def __init__(self, connection: Connection, ip: str) -> None:
-        """Own *connection*, which must be non-blocking."""
-        self.ip = ip
-        self.ragged = False
-        self._socket = connection
-        self._sends = 0
-        self._answer_due = False
-        self._eager = 0  # reads that found data waiting
-        self._swallowed = 0  # bytes they gave since others had a turn
-        self._mouthful_at = float("inf")  # when a full buffer of such bytes was handed out
-        self._waiting = 0  # tasks that wait for the socket
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send all of *data*."""
-        self._sends += 1
-        if self._sends == 2:
-            # The first goes out at once by itself; from the second on Nagle would hold back what is small.
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                await self._writable()
-            except ssl.SSLWantReadError:
-                await self._readable()
-            except OSError as exc:
-                self._fail(exc)
-        self._answer_due = True
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait until `send_all` might not block."""
-        await self._writable()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive what is there; `b""` at the end of the stream."""
-        if self._answer_due:
-            # Nothing can have come yet: a look would only cost a system call and an exception.
-            self._answer_due = False
-            if not isinstance(self._socket, ssl.SSLSocket):
-                await self._readable()
-        while True:
-            try:
-                data = self._socket.recv(max_bytes or CHUNK)
-            except (BlockingIOError, ssl.SSLWantReadError):
-                self._eager = self._swallowed = 0
-                await self._readable()
-            except ssl.SSLWantWriteError:
-                await self._writable()
-            except ssl.SSLZeroReturnError:
-                return b""
-            except OSError as exc:
-                if not cut_off(exc):
-                    self._fail(exc)
-                self.ragged = True
-                return b""
-            else:
-                self._eager += 1
-                self._swallowed += len(data)
-                if self._eager >= _EAGER_READS or self._swallowed >= (max_bytes or CHUNK):
-                    await self._give_way(max_bytes or CHUNK)
-                return data
-
-    async def _give_way(self, mouthful: int) -> None:
-        """Let deadlines and others have their turn, however fast the peer sends."""
-        self._eager = 0
-        if self._swallowed < mouthful:
-            await trio.lowlevel.checkpoint()
-            return
-        self._swallowed = 0
-        if trio.current_time() - self._mouthful_at > _HEAVY:
-            await _take_turn()
-        else:
-            await trio.lowlevel.checkpoint()
-        self._mouthful_at = trio.current_time()
-
-    async def _readable(self) -> None:
-        self._waiting += 1
-        try:
-            await trio.lowlevel.wait_readable(self._socket)
-        finally:
-            self._waiting -= 1
-
-    async def _writable(self) -> None:
-        self._waiting += 1
-        try:
-            await trio.lowlevel.wait_writable(self._socket)
-        finally:
-            self._waiting -= 1
-
-    def _fail(self, exc: OSError) -> NoReturn:
-        """Raise what Trio's streams raise, with the reason as its cause."""
-        if self._socket.fileno() < 0:
-            raise trio.ClosedResourceError from exc
-        raise trio.BrokenResourceError from from_stream(exc, None)
-
-    async def handshake(self, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
-        """Speak TLS from now on. Raises OSError or ValueError, as `ssl` does."""
-        # `ssl` wants the whole class; plain connections do without its layers. Told the kind, it need not ask for it.
-        plain = socket.socket(self._socket.family, socket.SOCK_STREAM, 0, fileno=self._socket.detach())
-        plain.setblocking(False)
-        secured = context.wrap_socket(
-            plain, server_hostname=host.encode("ascii"), do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
-        self._socket = secured
-        while True:
-            try:
-                secured.do_handshake()
-            except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(secured)
-            except ssl.SSLWantWriteError:
-                await trio.lowlevel.wait_writable(secured)
-            else:
-                return secured
-
-    def close(self) -> None:
-        """Close; never blocks."""
-        if self._socket.fileno() >= 0:
-            if self._waiting:  # else there is nobody to tell, and telling costs a system call
-                trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
-
-    async def aclose(self) -> None:
-        """Close, and let others have their turn."""
-        self.close()
-        await trio.lowlevel.checkpoint()
-
-
-_turns: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of floods")
-
-
-async def _take_turn() -> None:
-    """Wait until it is this flood's turn: however many there are, the loop comes round in the time that one takes.
-
-    For what takes long to look at: tiny chunks, empty frames. The work comes after this, when what was read is
-    handed out, so the lock is given on one round of the loop after it was taken.
-    """
-    try:
-        turns = _turns.get()
-    except LookupError:
-        turns = trio.Lock()
-        _turns.set(turns)
-    async with turns:
-        await trio.lowlevel.checkpoint()
 
 
 class SocketNet:

@@ -85,7 +85,7 @@ def _default_paths() -> tuple[str | None, str | None]:
     return paths.cafile, paths.capath
 
 
-def note_certificate(connection: ssl.SSLSocket, trace: Trace) -> None:
+def note_certificate(connection: ssl.SSLObject, trace: Trace) -> None:
     """Note as facts what the handshake agreed on and what the server's certificate says."""
     version = connection.version() or ""
     trace.facts["tls_version"] = _VERSIONS.get(version, version)

@@ -1,0 +1,199 @@
+"""A connected socket as a stream, with TLS or without."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from monitor.net.reasons import cut_off, from_stream
+from monitor.net.records import CHUNK, Records
+
+if TYPE_CHECKING:
+    from monitor.net.records import Connection
+
+_EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
+_HEAVY = 0.001  # seconds of work on one full buffer from which on a flood queues with its like
+
+
+class SocketStream:
+    """A connected socket, with TLS or without; see `monitor.net.Stream`."""
+
+    __slots__ = (
+        "_answer_due",
+        "_eager",
+        "_mouthful_at",
+        "_records",
+        "_sends",
+        "_socket",
+        "_swallowed",
+        "_waiting",
+        "ip",
+        "ragged",
+    )
+
+    def __init__(self, connection: Connection, ip: str) -> None:
+        """Own *connection*, which must be non-blocking."""
+        self.ip = ip
+        self.ragged = False
+        self._socket = connection
+        self._records: Records | None = None  # with TLS
+        self._sends = 0
+        self._answer_due = False
+        self._eager = 0  # reads that found data waiting
+        self._swallowed = 0  # bytes they gave since others had a turn
+        self._mouthful_at = float("inf")  # when a full buffer of such bytes was handed out
+        self._waiting = 0  # tasks that wait for the socket
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send all of *data*."""
+        self._sends += 1
+        if self._sends == 2:
+            # The first goes out at once by itself; from the second on Nagle would hold back what is small.
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._records is not None:
+            try:
+                data = self._records.sealed(data)
+            except OSError as exc:
+                self._fail(exc)
+        await self._send(data)
+        self._answer_due = True
+
+    async def _send(self, data: bytes | bytearray | memoryview) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                await self._writable()
+            except OSError as exc:
+                self._fail(exc)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until `send_all` might not block."""
+        await self._writable()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive what is there; `b""` at the end of the stream."""
+        records = self._records
+        if records is not None and records.owes:
+            await self._send(records.owed())  # the end of the handshake, where the server speaks first
+        if self._answer_due:
+            # Nothing can have come yet: a look would only cost a system call and an exception.
+            self._answer_due = False
+            if records is None or not records.holds_some:
+                await self._readable()
+        receive = self._socket.recv if records is None else records.opened
+        while True:
+            try:
+                data = receive(max_bytes or CHUNK)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._eager = self._swallowed = 0
+                await self._readable()
+            except ssl.SSLZeroReturnError:
+                return b""
+            except OSError as exc:
+                if not cut_off(exc):
+                    self._fail(exc)
+                self.ragged = True
+                return b""
+            else:
+                self._eager += 1
+                self._swallowed += len(data)
+                if self._eager >= _EAGER_READS or self._swallowed >= (max_bytes or CHUNK):
+                    await self._give_way(max_bytes or CHUNK)
+                return data
+
+    async def _give_way(self, mouthful: int) -> None:
+        """Let deadlines and others have their turn, however fast the peer sends."""
+        self._eager = 0
+        if self._swallowed < mouthful:
+            await trio.lowlevel.checkpoint()
+            return
+        self._swallowed = 0
+        if trio.current_time() - self._mouthful_at > _HEAVY:
+            await _take_turn()
+        else:
+            await trio.lowlevel.checkpoint()
+        self._mouthful_at = trio.current_time()
+
+    async def _readable(self) -> None:
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_readable(self._socket)
+        finally:
+            self._waiting -= 1
+
+    async def _writable(self) -> None:
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_writable(self._socket)
+        finally:
+            self._waiting -= 1
+
+    def _fail(self, exc: OSError) -> NoReturn:
+        """Raise what Trio's streams raise, with the reason as its cause."""
+        if self._socket.fileno() < 0:
+            raise trio.ClosedResourceError from exc
+        raise trio.BrokenResourceError from from_stream(exc, None)
+
+    async def handshake(self, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
+        """Speak TLS from now on. Raises OSError or ValueError, as `ssl` does."""
+        records = Records(self._socket, context, host)
+        while True:
+            try:
+                records.session.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._flight(records)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    self._socket.send(records.owed())  # why, for the server's log
+                raise
+            else:
+                self._records = records  # what it still owes goes with what is sent first
+                return records.session
+
+    async def _flight(self, records: Records) -> None:
+        """Send what is owed, and wait for the answer. Raises OSError."""
+        rest = memoryview(records.owed())
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest) :]
+            except BlockingIOError:
+                await self._writable()
+        await self._readable()
+        with contextlib.suppress(BlockingIOError):
+            records.feed()
+
+    def close(self) -> None:
+        """Close; never blocks."""
+        if self._socket.fileno() >= 0:
+            if self._waiting:  # else there is nobody to tell, and telling costs a system call
+                trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    async def aclose(self) -> None:
+        """Close, and let others have their turn."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+
+_turns: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of floods")
+
+
+async def _take_turn() -> None:
+    """Wait until it is this flood's turn: however many there are, the loop comes round in the time that one takes.
+
+    For what takes long to look at: tiny chunks, empty frames. The work comes after this, when what was read is
+    handed out, so the lock is given on one round of the loop after it was taken.
+    """
+    try:
+        turns = _turns.get()
+    except LookupError:
+        turns = trio.Lock()
+        _turns.set(turns)
+    async with turns:
+        await trio.lowlevel.checkpoint()
