@@ -101,7 +101,7 @@ class Secured:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
-                    headers[name] = value
+                    headers.setdefault(name, value)
                 # What is shown depends on who asks and is old in a second.
                 headers.setdefault("cache-control", "no-store")
             await send(message)

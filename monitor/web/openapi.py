@@ -6,6 +6,7 @@ The parameters are law: others are refused (`parameters`). Tests hold table, ans
 from __future__ import annotations
 
 import functools
+import re
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 JSON, PROBLEM, FORM = "application/json", "application/problem+json", "application/x-www-form-urlencoded"
 _LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
 _AFTER: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_ID, "default": 0}
+_BADGE: Mapping[str, Schema] = {
+    "kind": {**one_of(["state", "uptime", "latency"]), "default": "state", "description": "latency: for readers"},
+    "window": {**one_of(["24h", "7d", "30d", "90d"]), "default": "24h", "description": "of the uptime"},
+    "label": {**TEXT, "description": "in place of the name"},
+}
 _PAGED = {"after": _AFTER, "limit": _LIMIT}
 
 
@@ -96,6 +102,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/v1/outbox/retry"): Operation(
         summary="Put dead deliveries back", answer="PutBack", body="AskedRetry"
     ),
+    ("GET", "/badge/{name}.svg"): Operation(
+        summary="A badge of an endpoint, as a picture", media="image/svg+xml", query=_BADGE
+    ),
+    ("GET", "/badge/{name}.json"): Operation(
+        summary="The same for the endpoint badge of shields.io", answer="Badge", query=_BADGE
+    ),
     ("POST", "/-/reload"): Operation(summary="Read the config again; 422 with every mistake", answer="Changes"),
     ("GET", "/"): _page("The status page"),
     ("GET", "/endpoints/{name}"): _page("The page of one endpoint"),
@@ -111,7 +123,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
 @functools.cache
 def parameters(method: str, path: str) -> frozenset[str] | None:
     """The names that the query of this way may have; None: any, as of what is no part of the API."""
-    return frozenset(OPERATIONS[method, path].query) if path.startswith("/api/") else None
+    return frozenset(OPERATIONS[method, path].query) if path.startswith(("/api/", "/badge/")) else None
 
 
 def document(resources: Iterable[Resource]) -> dict[str, Any]:
@@ -145,7 +157,7 @@ def document(resources: Iterable[Resource]) -> dict[str, Any]:
 
 
 def _path_parameters(path: str) -> dict[str, Any]:
-    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    names = re.findall(r"{(\w+)}", path)
     return (
         {"parameters": [{"name": each, "in": "path", "required": True, "schema": TEXT} for each in names]}
         if names

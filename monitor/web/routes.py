@@ -17,6 +17,7 @@ from monitor.web.access import Audience, Caller
 from monitor.web.answers import json_answer
 from monitor.web.api import Api
 from monitor.web.assets import Looks, Static
+from monitor.web.badges import Badges
 from monitor.web.feed import Live
 from monitor.web.history import History
 from monitor.web.incidents import IncidentsApi
@@ -59,6 +60,7 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
     api, pages, live = Api(face, uptimes), Pages(face, uptimes, looks), Live(face, uptimes, gate)
     static, metrics, history = Static(), Metrics(face), History(face)
     incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
+    badges = Badges(face, uptimes)
     signin = SignIn(face, gate, looks)
     everybody, public, readers, admins = Audience.EVERYBODY, Audience.PUBLIC, Audience.READERS, Audience.ADMINS
 
@@ -80,6 +82,8 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         Resource("/api/v1/live", {"GET": Way(readers, api.no_upgrade)}, live.serve),
         ways("/api/v1/outbox", GET=(readers, letters.list)),
         ways("/api/v1/outbox/retry", POST=(admins, letters.retry)),
+        ways("/badge/{name}.svg", GET=(public, badges.svg)),
+        ways("/badge/{name}.json", GET=(public, badges.json)),
         ways("/-/reload", POST=(admins, api.reload)),
         ways("/", GET=(public, pages.overview)),
         ways("/endpoints/{name}", GET=(public, pages.endpoint)),

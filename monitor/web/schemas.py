@@ -159,6 +159,16 @@ SCHEMAS: dict[str, Schema] = {
     "Incidents": _page("incidents", "Incident", ID),
     "Silences": obj({"silences": many(ref("Silence"))}),
     "Outbox": obj({"deliveries": many(ref("Delivery")), "pending": COUNT, "dead": COUNT, "next": or_null(ID)}),
+    "Badge": obj(
+        {
+            "schemaVersion": {"const": 1},
+            "label": TEXT,
+            "message": TEXT,
+            "color": TEXT,
+            "isError": FLAG,
+            "cacheSeconds": COUNT,
+        }
+    ),
     "PutBack": obj(dict.fromkeys(("put_back", "obsolete", "gone", "unknown"), many(ID))),
     "Changes": obj({"endpoints": _NAMES, "sinks": _NAMES, "settings": many(TEXT)}),
     "LiveMessage": {

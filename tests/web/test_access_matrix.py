@@ -68,6 +68,8 @@ MATRIX: dict[tuple[str, str], dict[str, Row]] = {
     ("GET", "/api/v1/live"): {"": Row((404, 426, 426))},
     ("GET", "/api/v1/outbox"): {"": READERS},
     ("POST", "/api/v1/outbox/retry"): {"": Row((404, 403, 200))},
+    ("GET", "/badge/{name}.svg"): {"public": LISTED, "private": READERS, "missing": ABSENT},
+    ("GET", "/badge/{name}.json"): {"public": LISTED, "private": READERS, "missing": ABSENT},
     ("POST", "/-/reload"): {"": Row((404, 403, 200))},
     ("GET", "/"): {"": LISTED},
     ("GET", "/endpoints/{name}"): {"public": LISTED, "private": READERS, "missing": ABSENT},

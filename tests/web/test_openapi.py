@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,11 @@ ASKED: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", f"{V1}/live"): [{}],
     ("GET", f"{V1}/outbox"): [{}, {"params": {"state": "dead", "sink": "ops", "after": 0, "limit": 1}}],
     ("POST", f"{V1}/outbox/retry"): [{"json": {"ids": [1, 99], "sink": "ops", "force": True}}, {}],
+    ("GET", "/badge/{name}.svg"): [
+        {"name": "shop", "params": {"kind": "uptime", "window": "7d", "label": "ours"}},
+        {"name": "missing"},
+    ],
+    ("GET", "/badge/{name}.json"): [{"name": "shop"}, {"name": "feed", "params": {"kind": "latency"}}],
     ("POST", "/-/reload"): [{}],
     ("GET", "/"): [{}],
     ("GET", "/endpoints/{name}"): [{"name": "shop"}, {"name": "missing"}],
@@ -136,7 +142,7 @@ async def test_the_document_is_one(described: dict[str, Any]) -> None:
     assert {each.partition('"')[0] for each in json.dumps(described).split("#/components/schemas/")[1:]} <= names
     for path, item in described["paths"].items():
         in_path = {each["name"] for each in item.get("parameters", ()) if each["in"] == "path"}
-        assert in_path == {part[1:-1] for part in path.split("/") if part.startswith("{")}
+        assert in_path == set(re.findall(r"{(\w+)}", path))
         for method, operation in item.items():
             if method != "parameters":
                 assert operation["summary"]
