@@ -12,6 +12,7 @@
     asking.py   what a request asks for, read strictly
     incidents.py and silences.py, the resources that an admin does something about
     metrics.py  everything, for Prometheus
+    quieting.py the forms of the pages for an admin: silences, acknowledgements
     page.py     the pages, with templates/ and static/
     routes.py   the table of routes, each with its audience
     openapi.py  what each of them does, in words, as OpenAPI; schemas.py has its objects

@@ -49,6 +49,10 @@ def _page(summary: str) -> Operation:
     return Operation(summary=summary, media="text/html")
 
 
+def _form(summary: str, body: str | None = None) -> Operation:
+    return Operation(summary=summary, media="text/html", status=303, body=body, body_media=FORM)
+
+
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/healthz"): Operation(summary="Whether the process and its loop live", media="text/plain"),
     ("GET", "/readyz"): Operation(summary="Whether everything runs; else 503, with the cause", media="text/plain"),
@@ -111,11 +115,13 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/-/reload"): Operation(summary="Read the config again; 422 with every mistake", answer="Changes"),
     ("GET", "/"): _page("The status page"),
     ("GET", "/endpoints/{name}"): _page("The page of one endpoint"),
+    ("GET", "/silences"): _page("The silences, and for an admin a form for one more"),
+    ("POST", "/silences"): _form("Silence a target, from a page", "SilenceForm"),
+    ("POST", "/silences/{id}/end"): _form("End a silence, from a page"),
+    ("POST", "/incidents/{id}/ack"): _form("Acknowledge an incident, from a page", "AskedAcknowledgement"),
     ("GET", "/login"): _page("The sign-in form"),
-    ("POST", "/login"): Operation(
-        summary="Sign in: a session cookie", media="text/html", status=303, body="SignIn", body_media=FORM
-    ),
-    ("POST", "/logout"): Operation(summary="Sign out", media="text/html", status=303),
+    ("POST", "/login"): _form("Sign in: a session cookie", "SignIn"),
+    ("POST", "/logout"): _form("Sign out"),
     ("GET", "/static/{name}"): Operation(summary="A style sheet, script or picture of the pages", media="*/*"),
 }
 

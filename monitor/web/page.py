@@ -12,6 +12,7 @@ import attrs
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Code
+from monitor.core.silences import LONGEST_TEXT
 from monitor.web import objects, words
 from monitor.web.answers import missing
 from monitor.web.api import visible, visible_one
@@ -113,6 +114,7 @@ class Pages:
             last=last,
             facts=[] if last is None else [(name, _fact(value)) for name, value in last.facts.items()],
             transitions=transitions,
+            longest=LONGEST_TEXT,
         )
 
     def _row(self, endpoint: Endpoint, record: Record, caller: Caller) -> Row:

@@ -25,6 +25,7 @@ from monitor.web.letters import Letters
 from monitor.web.metrics import Metrics
 from monitor.web.openapi import document
 from monitor.web.page import Pages
+from monitor.web.quieting import Quieting
 from monitor.web.signin import SignIn
 from monitor.web.silences import SilencesApi
 from monitor.web.uptimes import Uptimes
@@ -61,7 +62,7 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
     static, metrics, history = Static(), Metrics(face), History(face)
     incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
     badges = Badges(face, uptimes)
-    signin = SignIn(face, gate, looks)
+    signin, quieting = SignIn(face, gate, looks), Quieting(face, looks)
     everybody, public, readers, admins = Audience.EVERYBODY, Audience.PUBLIC, Audience.READERS, Audience.ADMINS
 
     def ways(path: str, **by_method: tuple[Audience, Answer]) -> Resource:
@@ -87,6 +88,9 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         ways("/-/reload", POST=(admins, api.reload)),
         ways("/", GET=(public, pages.overview)),
         ways("/endpoints/{name}", GET=(public, pages.endpoint)),
+        ways("/silences", GET=(readers, quieting.silences), POST=(admins, quieting.silence)),
+        ways("/silences/{id}/end", POST=(admins, quieting.end)),
+        ways("/incidents/{id}/ack", POST=(admins, quieting.acknowledge)),
         ways("/login", GET=(everybody, signin.form), POST=(everybody, signin.sign_in)),
         ways("/logout", POST=(everybody, signin.sign_out)),
         ways("/static/{name}", GET=(everybody, static.file)),  # the sign-in form needs them; they are no secret

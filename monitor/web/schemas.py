@@ -184,5 +184,6 @@ SCHEMAS: dict[str, Schema] = {
         {"author": TEXT, "comment": TEXT},
     ),
     "AskedRetry": obj({}, {"ids": many(ID), "sink": TEXT, "force": FLAG}),
+    "SilenceForm": obj({"target": TEXT, "duration": {**TEXT, "examples": ["2h"]}}, {"author": TEXT, "comment": TEXT}),
     "SignIn": obj({"token": TEXT}),
 }

@@ -37,7 +37,7 @@ class SilencesApi:
     async def add(self, request: Request, _caller: Caller) -> Response:
         """Silence a target, from now on for some time."""
         asked = await asking.table(request, target=str, duration=float, author=str, comment=str)
-        target, duration = self._target(asked), _duration(asked)
+        target, duration = known_target(self.face, asked.get("target")), _duration(asked)
         author = asking.text(asked, "author", LONGEST_TEXT // 10)
         comment = asking.text(asked, "comment", LONGEST_TEXT)
         try:
@@ -61,15 +61,17 @@ class SilencesApi:
     def _json(self, silence: Silence) -> dict[str, Any]:
         return {**silence.to_json(), "active": silence.is_active(self.face.clock.wall())}
 
-    def _target(self, asked: dict[str, Any]) -> str:
-        if "target" not in asked:
-            raise asking.AskingError("target is missing: the name of an endpoint, group:NAME, or * for all.")
-        endpoints = self.face.config.endpoints
-        groups = {each.group for each in endpoints if each.group is not None}
-        wrong = unknown_target(asked["target"], {each.name for each in endpoints}, groups)
-        if wrong is not None:
-            raise asking.AskingError(f"{wrong[0].upper()}{wrong[1:]}{'' if wrong.endswith('?') else '.'}")
-        return str(asked["target"])
+
+def known_target(face: Face, target: str | None) -> str:
+    """What to silence. Raises AskingError for what is not there."""
+    if target is None:
+        raise asking.AskingError("target is missing: the name of an endpoint, group:NAME, or * for all.")
+    endpoints = face.config.endpoints
+    groups = {each.group for each in endpoints if each.group is not None}
+    wrong = unknown_target(target, {each.name for each in endpoints}, groups)
+    if wrong is not None:
+        raise asking.AskingError(f"{wrong[0].upper()}{wrong[1:]}{'' if wrong.endswith('?') else '.'}")
+    return target
 
 
 def _duration(asked: dict[str, Any]) -> float:

@@ -73,6 +73,17 @@ MATRIX: dict[tuple[str, str], dict[str, Row]] = {
     ("POST", "/-/reload"): {"": Row((404, 403, 200))},
     ("GET", "/"): {"": LISTED},
     ("GET", "/endpoints/{name}"): {"public": LISTED, "private": READERS, "missing": ABSENT},
+    ("GET", "/silences"): {"": READERS},
+    ("POST", "/silences"): {
+        "good": Row((404, 403, 303), form={"target": "private", "duration": "2h"}),
+        "bad": Row((404, 403, 400), form={"target": "missing", "duration": "2h"}),
+    },
+    ("POST", "/silences/{id}/end"): {"missing": Row((404, 403, 404))},
+    ("POST", "/incidents/{id}/ack"): {
+        "i-public": Row((404, 403, 303)),
+        "i-private": Row((404, 403, 303)),
+        "i-missing": Row((404, 403, 404)),
+    },
     ("GET", "/login"): {"": EVERYBODY},
     ("POST", "/login"): {
         "right": Row((303, 303, 303), closed=303, form={"token": "r3ad"}),

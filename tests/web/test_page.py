@@ -108,7 +108,14 @@ async def test_the_overview(nursery: trio.Nursery) -> None:
     for word in ("Up", "Down", "Pending"):
         assert f" {word} " in text
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
-    assert links == ["endpoints/shop", "endpoints/search", "endpoints/price%20feed", "endpoints/alone"]
+    assert links == [
+        "endpoints/shop",
+        "endpoints/search",
+        "endpoints/price%20feed",
+        "endpoints/alone",
+        "silences",
+        "login",
+    ]
 
 
 async def test_many_incidents_do_not_bury_the_page(nursery: trio.Nursery) -> None:
@@ -219,7 +226,7 @@ async def test_nothing_that_came_from_outside_is_markup(nursery: trio.Nursery) -
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", page.text)
         assert "\\x1b[31m\\u202e" in page.text
         links = [attributes["href"] or "" for tag, attributes in page.tags if tag == "a"]
-        assert all(re.fullmatch(r"(\.\./)?(endpoints/[\w%.~-]+)?", link) for link in links), links
+        assert all(re.fullmatch(r"(\.\./)?(endpoints/[\w%.~-]+|\./|silences|login)?", link) for link in links), links
 
 
 async def test_the_page_needs_nothing_from_elsewhere(nursery: trio.Nursery) -> None:
