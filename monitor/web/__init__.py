@@ -17,7 +17,7 @@
     routes.py   the table of routes, each with its audience
     openapi.py  what each of them does, in words, as OpenAPI; schemas.py has its objects
     app.py      the application: the gate before the table
-    server.py   the listening socket, and anycorn inside our nursery
+    server.py   the listening socket, and anycorn inside our nursery; connection.py, one connection with its limits
 
 `Face` is all this package sees of the daemon.
 """

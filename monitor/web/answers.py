@@ -70,6 +70,20 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None, **m
     return Response(encode(document), status, headers, media_type="application/problem+json")
 
 
+_REFUSALS = {
+    408: "The request did not come in time.",
+    431: "The request's line and headers are longer than this server takes.",
+}
+
+
+def refusal(status: int) -> bytes:
+    """A whole answer to what is no request that HTTP knows, a problem; the connection ends with it."""
+    answer = problem(status, _REFUSALS.get(status, "This is not a request of HTTP/1.1."))
+    headers = {**answer.headers, **_HEADERS, "cache-control": "no-store", "connection": "close"}
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {each}" for name, each in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + bytes(answer.body)
+
+
 def failure(
     asked: HTTPConnection, status: int, detail: str, headers: dict[str, str] | None = None, **more: object
 ) -> Response:

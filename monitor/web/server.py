@@ -3,19 +3,19 @@
 We accept the connections ourselves and let anycorn speak HTTP and WebSocket on each. anycorn's own `serve` ends
 with the first connection that breaks it, or when accepting runs out of descriptors, and it sends under a
 shield: a client that does not read would hold up the stop for as long as it likes. Here a connection that
-breaks is alone, their number is bounded, a send has a time limit, and a stop is over in `FINISHING` + `GRACE`.
+breaks is alone, their number is bounded, a send has a time limit, and a stop is over in `FINISHING` + `GRACE`. When all
+places are taken, whoever has made us wait longest loses theirs: who trickles a request, reads nothing or is idle keeps
+nobody out. HTTP/2 is not spoken: nobody needs it here without TLS, and it has many more ways to be a burden.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
+import math
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import anyio
-import anyio.abc
 import trio
 from anycorn import Config as AnycornConfig
 from anycorn.app_wrappers import ASGIWrapper
@@ -24,19 +24,21 @@ from anycorn.worker_context import WorkerContext
 
 from monitor.config import Listen
 from monitor.core.errors import MonitorError, describe
+from monitor.web.connection import READ_AT_ONCE, Connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
+_protocol_log = log.getChild("protocol")
+_protocol_log.setLevel(logging.WARNING)  # it tells of every bad request: whoever sends them would fill the log
 
 MOST_CONNECTIONS = 500
 FINISHING = 0.25  # seconds that requests have, when we stop, to be answered
 GRACE = 0.75  # seconds that clients have after that to take what is being sent to them
+HEADERS_WITHIN = 5.0  # seconds for a request's line and headers, also from one request to the next
+SEND_BUFFER = 256 * 1024  # bytes the kernel may hold for a reader that does not read; Linux doubles it
 SEND_TIMEOUT = 10.0  # seconds one write may wait for its reader
-LINGERING = 1.0  # seconds to answer a client that has stopped sending
 PING_INTERVAL = 20.0  # seconds between pings on a WebSocket
 UNACKNOWLEDGED = 10_000  # milliseconds until a peer that vanished is given up (TCP_USER_TIMEOUT)
 
@@ -64,6 +66,7 @@ def listen(where: Listen) -> Listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # inherited, too
             listener.bind(address)
             listener.listen(128)
         except BaseException:
@@ -107,28 +110,39 @@ class _Connections:
     def __init__(self, app: ASGIApp, most: int, send_timeout: float) -> None:
         self._most = most
         self._send_timeout = send_timeout
-        self._app = ASGIWrapper(app)  # type: ignore[arg-type]  # starlette's ASGI types are wider than anycorn's
+        self._app = app
         self._config = _anycorn_config()
         self._context = WorkerContext(None)
-        self._open: set[_Connection] = set()
+        self._open: set[Connection] = set()
         self._none_open = trio.Event()
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever breaks in it ends it, and nothing else."""
-        if len(self._open) >= self._most:
+        if len(self._open) >= self._most and not self._made_room():
             return  # which closes it: better a clear no than descriptors that the probes then lack
-        connection = _Connection(stream, self._send_timeout)
+        connection = Connection(stream, self._send_timeout)
         self._open.add(connection)
         try:
             with connection.scope:
-                # It asks for a socket stream and uses no more of it than _Connection has.
-                await TCPServer(self._app, self._config, self._context, {}, connection).run()  # type: ignore[arg-type]  # see above
+                # starlette's ASGI types are wider than anycorn's, which uses no more of a socket stream than we have.
+                app = ASGIWrapper(connection.timed(self._app))  # type: ignore[arg-type]
+                await TCPServer(app, self._config, self._context, {}, connection).run()  # type: ignore[arg-type]
         except* Exception as broken:  # noqa: BLE001 - anycorn lets pass what a client sends, and its own bugs
-            log.info("a connection broke: %s", describe(broken))
+            log.debug("a connection broke: %s", describe(broken))
         finally:
             self._open.remove(connection)
             if not self._open:
                 self._none_open.set()
+
+    def _made_room(self) -> bool:
+        """End the connection whose client has let us wait longest; False: all are being served."""
+        waiting = [each for each in self._open if each.waiting_since < math.inf and not each.scope.cancel_called]
+        if not waiting:
+            return False
+        longest = min(waiting, key=lambda each: each.waiting_since)
+        longest.scope.cancel()
+        longest.abort()
+        return True
 
     async def end(self) -> None:
         """End them all: first those that wait, then those at work, then those that will not."""
@@ -148,69 +162,12 @@ class _Connections:
                 await self._none_open.wait()
 
 
-class _Connection(anyio.abc.ByteStream):
-    """A connection as anycorn wants it, with limits on how long it may wait."""
-
-    def __init__(self, stream: trio.SocketStream, send_timeout: float) -> None:
-        self.scope = trio.CancelScope(shield=True)  # `_Connections.end` says when it is over
-        self._stream = stream
-        self._send_timeout = send_timeout
-
-    @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
-        return {anyio.abc.SocketAttribute.raw_socket: lambda: self._stream.socket}
-
-    async def receive(self, max_bytes: int = 65536) -> bytes:
-        data = b""
-        try:
-            with _as_anyio():
-                data = bytes(await self._stream.receive_some(max_bytes))
-        finally:
-            if not data:
-                # It may still read an answer, but anycorn's timers would keep the descriptor for many seconds.
-                self.scope.deadline = trio.current_time() + LINGERING
-        if not data:
-            raise anyio.EndOfStream
-        return data
-
-    async def send(self, item: bytes) -> None:
-        try:
-            with _as_anyio(), trio.fail_after(self._send_timeout):
-                await self._stream.send_all(item)
-        except anyio.BrokenResourceError:
-            self.scope.cancel()  # anycorn would go on reading
-            raise
-
-    async def send_eof(self) -> None:
-        with _as_anyio():
-            await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def abort(self) -> None:
-        """Break it: a send under anycorn's shield notices, too."""
-        with contextlib.suppress(OSError):
-            self._stream.socket.shutdown(socket.SHUT_RDWR)
-
-
-@contextlib.contextmanager
-def _as_anyio() -> Iterator[None]:
-    """Raise anyio's errors for trio's."""
-    try:
-        yield
-    except (trio.BrokenResourceError, trio.TooSlowError) as exc:
-        raise anyio.BrokenResourceError from exc
-    except trio.ClosedResourceError as exc:
-        raise anyio.ClosedResourceError from exc
-    except trio.BusyResourceError as exc:
-        raise anyio.BusyResourceError("using") from exc
-
-
 def _anycorn_config() -> AnycornConfig:
     config = AnycornConfig()
     config.accesslog = None
-    config.errorlog = log
+    config.errorlog = _protocol_log
+    config.keep_alive_timeout = HEADERS_WITHIN
+    config.h11_max_incomplete_size = READ_AT_ONCE
     config.include_server_header = False
     config.websocket_max_message_size = 4096  # clients have nothing to say
     config.websocket_permessage_deflate = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import socket
 from contextlib import AsyncExitStack
@@ -115,13 +117,106 @@ async def test_a_connection_serves_many_requests(nursery: trio.Nursery) -> None:
             assert answer.startswith(b"HTTP/1.1 200")
 
 
-async def test_connections_are_bounded_and_come_free_again(nursery: trio.Nursery) -> None:
+async def is_closed(stream: trio.SocketStream) -> bool:
+    """Does the server close this connection, without an answer?"""
+    with trio.fail_after(2):  # less than it may take for its headers
+        try:
+            return await stream.receive_some() == b""
+        except trio.BrokenResourceError:
+            return True
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HT", GET, b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx"],
+    ids=["nothing", "a trickle of headers", "a request that was answered", "a trickle of a body"],
+)
+async def test_whoever_makes_us_wait_longest_loses_their_place_to_newcomers(nursery: trio.Nursery, sent: bytes) -> None:
     port = await start(nursery, PlainFace(), most_connections=2)
-    async with await trio.open_tcp_stream("127.0.0.1", port), await trio.open_tcp_stream("127.0.0.1", port):
+    async with await trio.open_tcp_stream("127.0.0.1", port) as first:
+        await first.send_all(sent)
+        await trio.testing.wait_all_tasks_blocked()
+        if sent == GET:
+            await first.receive_some()
+        async with await trio.open_tcp_stream("127.0.0.1", port) as second:
+            await trio.testing.wait_all_tasks_blocked()
+            assert (await ask(port)).startswith(b"HTTP/1.1 200")
+            assert await is_closed(first)
+            await second.send_all(GET)
+            assert (await second.receive_some()).startswith(b"HTTP/1.1 200"), "the others stay"
+
+
+async def test_who_is_being_answered_keeps_their_place(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop()])
+    face.store = store = SlowStore()
+    port = await start(nursery, face, most_connections=1)
+    answers = []
+
+    async def request() -> None:
+        answers.append(await ask(port, b"GET /api/v1/transitions HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+
+    async with trio.open_nursery() as clients:
+        clients.start_soon(request)
+        await store.asked.wait()
         assert await hangs_up(port), "no room"
+        store.may_answer.set()
+    assert answers[0].startswith(b"HTTP/1.1 200")
     with trio.fail_after(5):
         while await hangs_up(port):
             await trio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n",
+    ],
+    ids=["at once", "by upgrade"],
+)
+async def test_http_2_is_not_spoken(nursery: trio.Nursery, hello: bytes) -> None:
+    port = await start(nursery, PlainFace())
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(hello)
+        assert await is_closed(stream)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 64_000 + b"\r\n\r\n", 431),
+        (b"GET /" + b"x" * 64_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", 400),
+    ],
+)
+async def test_what_is_no_request_is_refused_with_a_problem(
+    nursery: trio.Nursery, request_: bytes, status: int
+) -> None:
+    port = await start(nursery, PlainFace())
+    answer = b""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.send_all(request_)
+            async for some in stream:
+                answer += some
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    for header in (b"content-type: application/problem+json", b"connection: close", b"x-content-type-options: nosniff"):
+        assert header in head
+    assert json.loads(body)["status"] == status
+    assert f"content-length: {len(body)}".encode() in head
+
+
+async def test_a_body_that_trickles_is_given_up(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.web.asking.PATIENCE", 0.1)
+    port = await start(nursery, PlainFace())
+    head = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\ntoken="
+    with trio.fail_after(2):
+        answer = await ask(port, head)
+    assert answer.startswith(b"HTTP/1.1 408")
 
 
 async def test_a_client_that_does_not_read_loses_its_place(nursery: trio.Nursery) -> None:
