@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import trio
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
@@ -15,6 +16,7 @@ from starlette.websockets import WebSocket
 from monitor.core.errors import StoreError
 from monitor.core.links import Links
 from monitor.web import asking
+from monitor.web.access import Audience
 from monitor.web.answers import LINKS, Secured, failure, missing, revalidated
 from monitor.web.asking import AskingError
 from monitor.web.gate import Gate, GuessingError
@@ -27,15 +29,18 @@ if TYPE_CHECKING:
 
     from monitor.web import Face
     from monitor.web.access import Caller
-    from monitor.web.routes import Resource
+    from monitor.web.routes import Resource, Way
+
+# Answers made side by side. Each takes the loop some milliseconds; a hundred in one round would make probes late.
+MOST_AT_ONCE = 4
 
 
 def create_app(face: Face) -> ASGIApp:
     """Make the ASGI application that shows *face*."""
-    gate = Gate(face)
+    gate, turns = Gate(face), trio.CapacityLimiter(MOST_AT_ONCE)
     routes: list[BaseRoute] = []
     for resource in table(face, gate):
-        guarded = _Guarded(gate, resource)
+        guarded = _Guarded(gate, resource, turns)
         routes.append(Route(resource.path, guarded))
         if resource.socket is not None:
             routes.append(WebSocketRoute(resource.path, guarded))
@@ -68,9 +73,10 @@ class _Prefixed:
 class _Guarded:
     """One resource: asks who is there before anything else. A class, so that starlette leaves methods to it."""
 
-    def __init__(self, gate: Gate, resource: Resource) -> None:
+    def __init__(self, gate: Gate, resource: Resource, turns: trio.CapacityLimiter) -> None:
         self._gate = gate
         self._resource = resource
+        self._turns = turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -100,7 +106,7 @@ class _Guarded:
         try:
             if (known := parameters(method, self._resource.path)) is not None:
                 asking.only(request, known)
-            answer = await way.answer(request, caller)
+            answer = await self._in_turn(way, method, request, caller)
         except AskingError as exc:
             return failure(request, exc.status, str(exc))
         except StoreError as exc:
@@ -108,6 +114,13 @@ class _Guarded:
             return failure(request, 503, f"The history cannot be read now{cause}.")
         as_json = answer.status_code == 200 and answer.media_type == "application/json"
         return revalidated(request, answer) if as_json and method == "GET" else answer
+
+    async def _in_turn(self, way: Way, method: str, request: Request, caller: Caller) -> Response:
+        """Answer; what takes long, and does not wait for the rest of a request, one after the other."""
+        if method != "GET" or way.audience is Audience.EVERYBODY:
+            return await way.answer(request, caller)
+        async with self._turns:
+            return await way.answer(request, caller)
 
     async def _converse(self, socket: WebSocket) -> None:
         refusal = None
