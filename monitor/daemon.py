@@ -195,6 +195,10 @@ class Daemon:
         """Try dead deliveries again, in order; see `Store.put_back`."""
         return await self._engine.outbox.put_back(ids, sink=sink, force=force)
 
+    async def heartbeat(self, token: str, *, signal: str | None, message: str, ping: float | None) -> bool:
+        """Take a heartbeat; see `Heartbeats.push`."""
+        return await self._engine.heartbeats.push(token, signal=signal, message=message, ping=ping)
+
     async def reload(self) -> Changes:
         """Read the config again and take it over. Raises as `Reloader.reload` does."""
         return await self._reloader.reload()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from monitor.heartbeats import Heartbeats
 from monitor.holds import Holds
 from monitor.maintenance import MaintenanceLedger
 from monitor.outbox import Outbox
@@ -79,6 +80,7 @@ class Engine:
             store, clock=clock, rand=rand, feed=feed, ring=self.outbox.ring, circumstances=self.holds
         )
         self.silencer = Silencer(store, clock=clock, rand=rand, changed=self.recorder.review_open)
+        self.heartbeats = Heartbeats(store, clock=clock, woken=self._heard)
         self._ledger = MaintenanceLedger(store, clock=clock, known=self.recorder.records)
         self._self_watch = SelfWatch(
             store,
@@ -106,6 +108,7 @@ class Engine:
         await self.silencer.load()
         await self.recorder.load()
         self._configure()
+        await self.heartbeats.load(self.recorder.records)
         await self.recorder.forget_all_but({endpoint.name for endpoint in self.config.enabled})
 
     async def run(
@@ -126,7 +129,11 @@ class Engine:
         async with trio.open_nursery() as beside:
             await beside.start(self._self_watch.run)
             supervisor = self._supervisor = Supervisor(
-                checkers, probe=self._probe, record=self._self_watch.record, slots=self._slots
+                checkers,
+                probe=self._probe,
+                record=self._self_watch.record,
+                slots=self._slots,
+                quiet=self.heartbeats.quiet_until,
             )
             self.recorder.probe_now = supervisor.probe_now
             enabled = self.config.enabled
@@ -141,7 +148,8 @@ class Engine:
         supervisor.stop_all()
 
     async def _probe(self, endpoint: Endpoint) -> Observation:
-        observation = await probe_once(endpoint, net=self._net, clock=self._clock, mask=self.config.masker or None)
+        mask, beat = self.config.masker or None, self.heartbeats.beat(endpoint)
+        observation = await probe_once(endpoint, net=self._net, clock=self._clock, mask=mask, beat=beat)
         self._tally.probed(endpoint.name, observation.status)
         return observation
 
@@ -167,12 +175,18 @@ class Engine:
         self._self_watch.watch()
         self._tally.keep_only(set(after))
 
+    def _heard(self, name: str) -> None:
+        """Look at the endpoint *name*, which said something; before there are checkers, they will."""
+        if self._supervisor is not None:
+            self._supervisor.probe_now(name)
+
     def _mask(self, text: str) -> str:
         """Hide the secrets of the config as it is now."""
         return self.config.masker(text)
 
     def _configure(self) -> None:
         config = self.config
+        self.heartbeats.configure(config.enabled)
         self.holds.configure(config.enabled, config.maintenance)
         self._ledger.configure(config.enabled, config.maintenance)
         self.recorder.configure(config.enabled, {sink.name: sink.route for sink in config.sinks}, config.external_url)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
     from monitor.core.facts import Fact
+    from monitor.core.heartbeats import Beat
     from monitor.core.ports import Clock
     from monitor.net import TLS, Addressing, Net, Stream, Vet
     from monitor.net.transport import Transport
@@ -107,6 +108,11 @@ class Check:
         """The thing looked at, for people; secrets are masked by the engine. Default: the option `url`."""
         return str(getattr(self, "url", ""))
 
+    @property
+    def push_token(self) -> str | None:
+        """The secret by which the endpoint tells how it is, in place of being asked; None: it is asked."""
+        return None
+
     @classmethod
     def for_target(cls, url: str) -> dict[str, Any]:
         """The options that `monitor check URL` means, for a URL with one of the `schemes`."""
@@ -142,8 +148,10 @@ class Probe:
         clock: Clock,
         expected: frozenset[str] = frozenset(),
         mentioned: frozenset[str] = frozenset(),
+        beat: Beat | None = None,
     ) -> None:
         """Begin; made by the engine, or by `monitor.testing`."""
+        self.beat = beat  # of a check with a `push_token`
         self.facts: dict[str, Any] = {}
         self.phases: dict[str, float] = {}
         self.current_phase: str | None = None

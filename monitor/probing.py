@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from monitor.core.facts import Fact
+    from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint
     from monitor.core.ports import Clock, Mask
     from monitor.net import Net
@@ -31,17 +32,20 @@ TIMES = frozenset({"latency", "phases"})  # what a monitor that was held up meas
 WAITED_FOR = frozenset({Code.TIMEOUT, Code.DNS})  # a pong, a name server: given up on before the deadline
 
 
-async def probe_once(endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask | None) -> Observation:
+async def probe_once(
+    endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask | None, beat: Beat | None = None
+) -> Observation:
     """Probe *endpoint* once, within its timeout whatever its check or the server does.
 
-    *mask* hides secrets in what people will read, None: there are none. Raises only `trio.Cancelled`, when we
-    ourselves are cancelled.
+    *mask* hides secrets in what people will read, None: there are none; *beat* is what came of an endpoint that is
+    heard and not asked. Raises only `trio.Cancelled`, when we ourselves are cancelled.
     """
     probe = Probe(
         net=net,
         clock=clock,
         expected=endpoint.expect.names,
         mentioned=endpoint.expect.names | endpoint.degraded.names,
+        beat=beat,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
     answer, bug, deadline_passed = await _contained(endpoint, probe)

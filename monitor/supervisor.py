@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Probing = Callable[[Endpoint], Awaitable[Observation]]
     Recording = Callable[[Endpoint, Observation], Awaitable[bool]]
     """Takes an observation; says whether a change is under way that wants the retry interval."""
+    Quiet = Callable[[Endpoint], float | None]
+    """Until when there is nothing to see of an endpoint, on the loop's clock; None: there is always something."""
 
 
 BREATH = 0.5  # seconds from a probe to one that is asked for: who asks again and again is no reason to hammer a target
@@ -29,11 +31,13 @@ class Checker:
 
     # There may be a hundred thousand of them.
     __slots__ = (
-        *("_asked", "_life", "_nap", "_probe", "_record", "_slots"),
+        *("_asked", "_due", "_life", "_nap", "_probe", "_quiet", "_record", "_slots"),
         *("endpoint", "lag", "missed", "progress_at", "stopped"),
     )
 
-    def __init__(self, endpoint: Endpoint, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter, quiet: Quiet
+    ) -> None:
         """Check *endpoint* once `run` runs, taking one of *slots* for each probe."""
         self.endpoint = endpoint
         self.progress_at = trio.current_time()
@@ -43,6 +47,8 @@ class Checker:
         self._probe = probe
         self._record = record
         self._slots = slots
+        self._quiet = quiet
+        self._due = 0.0
         self._life = trio.CancelScope()
         self._nap = trio.CancelScope()
         self._asked = False
@@ -65,8 +71,13 @@ class Checker:
         endpoint, now = self.endpoint, trio.current_time()
         grid = grid_for(endpoint.name, endpoint.interval, now)
         due = first_probe(endpoint.name, endpoint.interval, now, among)
+        unconfirmed = False
         while True:
-            await self._sleep_until(due)
+            self._due = due
+            asked = await self._sleep_until(due)
+            if not (asked or unconfirmed) and (quiet := self._quiet(endpoint)) is not None:
+                due = quiet
+                continue
             await self._take_slot()
             try:
                 started = self.progress_at = trio.current_time()
@@ -86,14 +97,16 @@ class Checker:
         except trio.WouldBlock:
             await self._slots.acquire()
 
-    async def _sleep_until(self, due: float) -> None:
+    async def _sleep_until(self, due: float) -> bool:
+        """Sleep; was a probe asked for before its time?"""
         with trio.CancelScope(deadline=due) as self._nap:
             if not self._asked:
                 await _until_cancelled()
         await trio.lowlevel.checkpoint_if_cancelled()  # it may have been us, and not the nap
         if self._asked:
             await trio.sleep_until(min(due, self.progress_at + BREATH))
-        self._asked = False
+        asked, self._asked = self._asked, False
+        return asked
 
     def wake(self) -> None:
         """Probe at once, BREATH after the last probe at the earliest; while one is under way, once more after it."""
@@ -106,7 +119,7 @@ class Checker:
 
     def is_stalled(self, now: float) -> bool:
         """Has the task made no progress for 3 × (interval + timeout)?"""
-        return now - self.progress_at > 3 * (self.endpoint.interval + self.endpoint.timeout)
+        return now - max(self.progress_at, self._due) > 3 * (self.endpoint.interval + self.endpoint.timeout)
 
 
 async def _until_cancelled() -> None:
@@ -124,9 +137,16 @@ class Supervisor:
     """Every checker, by the name of its endpoint."""
 
     def __init__(
-        self, nursery: trio.Nursery, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter
+        self,
+        nursery: trio.Nursery,
+        *,
+        probe: Probing,
+        record: Recording,
+        slots: trio.CapacityLimiter,
+        quiet: Quiet = lambda _: None,
     ) -> None:
         """Run checkers in *nursery*."""
+        self._quiet = quiet
         self.checkers: dict[str, Checker] = {}
         self._nursery = nursery
         self._probe = probe
@@ -135,7 +155,7 @@ class Supervisor:
 
     def start(self, endpoint: Endpoint, *, after: trio.Event | None = None, among: int = 1) -> None:
         """Start to watch *endpoint*, once *after* is set; it is one of *among* that start together."""
-        checker = Checker(endpoint, probe=self._probe, record=self._record, slots=self._slots)
+        checker = Checker(endpoint, probe=self._probe, record=self._record, slots=self._slots, quiet=self._quiet)
         self.checkers[endpoint.name] = checker
         self._nursery.start_soon(checker.run, after, among, name=f"check:{endpoint.name}")
 

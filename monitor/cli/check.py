@@ -12,6 +12,7 @@ import click
 from monitor.cli.options import config_file, duration
 from monitor.core.errors import MonitorError
 from monitor.core.model import Status
+from monitor.core.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ def command(
     selection = _from_targets(targets) if targets else _from_config(config)
     if only:
         selection = attrs.evolve(selection, endpoints=_matching(selection.endpoints, only))
+    selection = _without_heartbeats(selection)
     if timeout is not None:
         replaced = tuple(attrs.evolve(endpoint, timeout=timeout) for endpoint in selection.endpoints)
         selection = attrs.evolve(selection, endpoints=replaced)
@@ -130,6 +132,18 @@ def _from_config(path: Path) -> _Selection:
     if not config.enabled:
         raise MonitorError(f"{path}: there is no enabled endpoint to check")
     return _Selection(config.enabled, config.max_concurrent_probes, config.masker)
+
+
+def _without_heartbeats(selection: _Selection) -> _Selection:
+    """Who is heard, and not asked, is left out with a note."""
+    from monitor.plugin import Check  # noqa: PLC0415
+
+    heard = [each for each in selection.endpoints if isinstance(each.check, Check) and each.check.push_token]
+    for each in heard:
+        click.echo(f"note: {printable(each.name)} is skipped: it sends heartbeats to a running daemon", err=True)
+    if len(heard) == len(selection.endpoints):
+        raise MonitorError("there is nothing else to check")
+    return attrs.evolve(selection, endpoints=tuple(each for each in selection.endpoints if each not in heard))
 
 
 def _matching(endpoints: Sequence[Endpoint], globs: Sequence[str]) -> tuple[Endpoint, ...]:

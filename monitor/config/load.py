@@ -123,6 +123,8 @@ class _Loading:
         tables.known_sinks(self.main, ("monitor", "sinks"), given.get("sinks"))
         tables.defaults(self.main, self.main.tree.get("defaults", {}))
         drafts = list(self._each(sources, "endpoint", tables.endpoint))
+        for draft in drafts:
+            self.masker.remember(draft.check.push_token or "")  # also where it stands in the file in clear
         tables.known_groups()
         references.hold_dependencies()
         maintenance = list(self._each([self.main], "maintenance", windows.window))

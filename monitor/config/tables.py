@@ -87,6 +87,7 @@ class Tables:
         self._references = references
         self._problems = problems
         self._names: dict[str, dict[str, tuple[str, int]]] = {"endpoint": {}, "sink": {}}  # who has a name first
+        self._tokens: dict[str, tuple[str, int]] = {}
         self._groups: dict[str | None, None] = {}  # those of all endpoints, in their order
         self._wanted_groups: list[tuple[Source, tuple[str | int, ...], str]] = []  # by sinks
         self._defaults: dict[str, Any] = {}
@@ -174,9 +175,21 @@ class Tables:
             with self._problems.at(source, *place):
                 defaults = self._defaults_of.get(plugin.kind)
                 check = self._fields.table(cls, options, defaults=defaults, others=_ENDPOINT)
+                self._take_token(source, place, check)
                 if record is not None:
                     return Draft(record, plugin.kind, check, target_of(check), *compiled)
         return None
+
+    def _take_token(self, source: Source, place: tuple[str, int], check: Check) -> None:
+        """By the token of a heartbeat its endpoint is known."""
+        token = check.push_token
+        if token is None:
+            return
+        first = self._tokens.setdefault(token, place)
+        if first != place:
+            self._problems.add(
+                source, (*place, "token"), f"expected a token of its own, got that of endpoint[{first[1]}]"
+            )
 
     def _own(
         self,

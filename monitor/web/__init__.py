@@ -11,6 +11,8 @@
     feed.py     the live WebSocket
     asking.py   what a request asks for, read strictly
     incidents.py and silences.py, the resources that an admin does something about
+    heartbeats.py  what endpoints say of themselves
+    badges.py   for READMEs and wikis
     metrics.py  everything, for Prometheus
     quieting.py the forms of the pages for an admin: silences, acknowledgements
     page.py     the pages, with templates/ and static/
@@ -118,6 +120,12 @@ class Face(Protocol):
 
     async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
         """Try dead deliveries again; None: all, or all to *sink*. StoreError passes."""
+
+    async def heartbeat(self, token: str, *, signal: str | None, message: str, ping: float | None) -> bool:
+        """Take a heartbeat: *signal* None (it works), `down`, `start` or `log`, *ping* in seconds.
+
+        False: nobody has this *token*. StoreError passes.
+        """
 
     async def reload(self) -> Changes:
         """Read the config again and take it over; raises ConfigError, or MonitorError when nothing could be read."""

@@ -73,11 +73,11 @@ def flag(request: Request, name: str) -> bool:
 
 async def table(request: Request, **keys: type) -> dict[str, Any]:
     """The JSON object in the body, which has none but *keys*, each of its type; without a body an empty one."""
-    body = await _body(request)
-    if not body:
+    content = await body(request)
+    if not content:
         return {}
     try:
-        value = json.loads(body)
+        value = json.loads(content)
     except (ValueError, RecursionError):
         raise AskingError("The body must be a JSON object.") from None
     if not isinstance(value, dict):
@@ -92,23 +92,23 @@ async def table(request: Request, **keys: type) -> dict[str, Any]:
 
 async def form(request: Request, *keys: str) -> dict[str, str]:
     """The fields *keys* of a page's form, those that came; of several with one name the last."""
-    text = (await _body(request)).decode("utf-8", "replace")
+    text = (await body(request)).decode("utf-8", "replace")
     try:
         return {key: value for key, value in parse_qsl(text, max_num_fields=100) if key in keys}
     except ValueError:
         raise AskingError("The form has too many fields.") from None
 
 
-async def _body(request: Request) -> bytes:
+async def body(request: Request) -> bytes:
     """The body, which may be neither large nor slow."""
-    body = bytearray()
+    content = bytearray()
     with trio.move_on_after(PATIENCE):
         async with contextlib.aclosing(request.stream()) as chunks:
             async for chunk in chunks:
-                body += chunk
-                if len(body) > _LARGEST_BODY:
+                content += chunk
+                if len(content) > _LARGEST_BODY:
                     raise AskingError("The body is larger than 64 KiB.", 413)
-        return bytes(body)
+        return bytes(content)
     raise AskingError(f"The body did not come within {PATIENCE:.0f} s.", 408)
 
 

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 JSON, PROBLEM, FORM = "application/json", "application/problem+json", "application/x-www-form-urlencoded"
 _LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
 _AFTER: Schema = {"type": "integer", "minimum": 0, "maximum": LARGEST_ID, "default": 0}
+_HEARTBEAT = "/api/v1/heartbeat/"
+_PUSHED: Mapping[str, Schema] = {
+    "status": {**one_of(["up", "down"]), "default": "up"},
+    "msg": {**TEXT, "description": "what people shall read; else the first line of the body"},
+    "ping": {**TEXT, "description": "milliseconds that the sender measured"},
+}
 _BADGE: Mapping[str, Schema] = {
     "kind": {**one_of(["state", "uptime", "latency"]), "default": "state", "description": "latency: for readers"},
     "window": {**one_of(["24h", "7d", "30d", "90d"]), "default": "24h", "description": "of the uptime"},
@@ -106,6 +112,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/api/v1/outbox/retry"): Operation(
         summary="Put dead deliveries back", answer="PutBack", body="AskedRetry"
     ),
+    **{
+        (method, path): Operation(summary=summary, answer="Taken", query=query)
+        for method in ("GET", "POST")
+        for path, summary, query in (
+            (f"{_HEARTBEAT}{{token}}", "Say that an endpoint works, or that it does not", _PUSHED),
+            (f"{_HEARTBEAT}{{token}}/{{signal}}", "The same as start, fail, log or an exit code", {"msg": TEXT}),
+        )
+    },
     ("GET", "/badge/{name}.svg"): Operation(
         summary="A badge of an endpoint, as a picture", media="image/svg+xml", query=_BADGE
     ),
@@ -129,6 +143,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
 @functools.cache
 def parameters(method: str, path: str) -> frozenset[str] | None:
     """The names that the query of this way may have; None: any, as of what is no part of the API."""
+    if path.startswith(_HEARTBEAT):  # other monitors' callers send what they have always sent
+        return None
     return frozenset(OPERATIONS[method, path].query) if path.startswith(("/api/", "/badge/")) else None
 
 

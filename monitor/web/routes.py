@@ -19,6 +19,7 @@ from monitor.web.api import Api
 from monitor.web.assets import Looks, Static
 from monitor.web.badges import Badges
 from monitor.web.feed import Live
+from monitor.web.heartbeats import HeartbeatApi
 from monitor.web.history import History
 from monitor.web.incidents import IncidentsApi
 from monitor.web.letters import Letters
@@ -61,7 +62,7 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
     api, pages, live = Api(face, uptimes), Pages(face, uptimes, looks), Live(face, uptimes, gate)
     static, metrics, history = Static(), Metrics(face), History(face)
     incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
-    badges = Badges(face, uptimes)
+    badges, heartbeats = Badges(face, uptimes), HeartbeatApi(face)
     signin, quieting = SignIn(face, gate, looks), Quieting(face, looks)
     everybody, public, readers, admins = Audience.EVERYBODY, Audience.PUBLIC, Audience.READERS, Audience.ADMINS
 
@@ -83,6 +84,12 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         Resource("/api/v1/live", {"GET": Way(readers, api.no_upgrade)}, live.serve),
         ways("/api/v1/outbox", GET=(readers, letters.list)),
         ways("/api/v1/outbox/retry", POST=(admins, letters.retry)),
+        ways("/api/v1/heartbeat/{token}", GET=(everybody, heartbeats.take), POST=(everybody, heartbeats.take)),
+        ways(
+            "/api/v1/heartbeat/{token}/{signal}",
+            GET=(everybody, heartbeats.signal),
+            POST=(everybody, heartbeats.signal),
+        ),
         ways("/badge/{name}.svg", GET=(public, badges.svg)),
         ways("/badge/{name}.json", GET=(public, badges.json)),
         ways("/-/reload", POST=(admins, api.reload)),

@@ -159,6 +159,7 @@ SCHEMAS: dict[str, Schema] = {
     "Incidents": _page("incidents", "Incident", ID),
     "Silences": obj({"silences": many(ref("Silence"))}),
     "Outbox": obj({"deliveries": many(ref("Delivery")), "pending": COUNT, "dead": COUNT, "next": or_null(ID)}),
+    "Taken": obj({"ok": {"const": True}}),
     "Badge": obj(
         {
             "schemaVersion": {"const": 1},

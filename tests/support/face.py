@@ -122,6 +122,7 @@ class PlainFace:
         self.rand = PlainRand()
         self.cause: str | None = None
         self.tally = Tally()
+        self.pushes: list[tuple[str, str | None, str, float | None]] = []  # heartbeats that came
         self.late: dict[str, Late] = {}
         self.known: dict[str, Record] = {}
         self.flagged: dict[str, list[str]] = {}
@@ -131,6 +132,10 @@ class PlainFace:
 
     async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
         return await self.store.put_back(ids, sink=sink, sinks=("ops",), force=force, at=self.clock.wall())
+
+    async def heartbeat(self, token: str, *, signal: str | None, message: str, ping: float | None) -> bool:
+        self.pushes.append((token, signal, message, ping))
+        return token == "t0ken-of-public"
 
     async def reload(self) -> Changes:
         if isinstance(self.reloaded, MonitorError):

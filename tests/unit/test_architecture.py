@@ -26,7 +26,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"net", "store"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
-    frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants"}),
+    frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
     frozenset({"config"}),
     frozenset({"web", "testing"}),
     frozenset(

@@ -68,6 +68,14 @@ MATRIX: dict[tuple[str, str], dict[str, Row]] = {
     ("GET", "/api/v1/live"): {"": Row((404, 426, 426))},
     ("GET", "/api/v1/outbox"): {"": READERS},
     ("POST", "/api/v1/outbox/retry"): {"": Row((404, 403, 200))},
+    **{
+        (method, path): {
+            "t0ken-of-public": EVERYBODY,
+            "missing": ABSENT,
+        }
+        for method in ("GET", "POST")
+        for path in ("/api/v1/heartbeat/{token}", "/api/v1/heartbeat/{token}/{signal}")
+    },
     ("GET", "/badge/{name}.svg"): {"public": LISTED, "private": READERS, "missing": ABSENT},
     ("GET", "/badge/{name}.json"): {"public": LISTED, "private": READERS, "missing": ABSENT},
     ("POST", "/-/reload"): {"": Row((404, 403, 200))},
@@ -120,7 +128,7 @@ async def test_who_may_do_what(nursery: trio.Nursery, role: str, *, public: bool
                 expected = row.who[list(TOKENS).index(role)]
                 if role == "visitor" and not public:
                     expected = row.closed
-                asked = path.format(name=name, id=name) + row.query
+                asked = path.format(name=name, id=name, token=name, signal="start") + row.query
                 sent = {"content": urlencode(row.form), "headers": FORM} if row.form else {"json": row.json}
                 answer = await client.request(method, asked, **sent)  # type: ignore[arg-type]
                 assert answer.status_code == expected, (method, asked)
@@ -148,7 +156,7 @@ async def test_other_methods_tell_visitors_nothing(nursery: trio.Nursery, *, pub
     async with httpx.AsyncClient(base_url=base) as client:
         for (_, path), theirs in MATRIX.items():
             for name in ("private", "missing"):
-                asked = path.format(name=name, id=name)
+                asked = path.format(name=name, id=name, token=name, signal="start")
                 for other in ("PUT", "OPTIONS", "BREW", "TRACE"):
                     answer = await client.request(other, asked)
                     for_visitors = any(row.closed != 404 or (public and row.who[0] != 404) for row in theirs.values())

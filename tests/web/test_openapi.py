@@ -61,6 +61,20 @@ ASKED: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", f"{V1}/live"): [{}],
     ("GET", f"{V1}/outbox"): [{}, {"params": {"state": "dead", "sink": "ops", "after": 0, "limit": 1}}],
     ("POST", f"{V1}/outbox/retry"): [{"json": {"ids": [1, 99], "sink": "ops", "force": True}}, {}],
+    **{
+        (method, f"{V1}/heartbeat/{{token}}"): [
+            {"token": "t0ken-of-public", "params": {"status": "down", "msg": "no", "ping": "1"}},
+            {"token": "none"},
+        ]
+        for method in ("GET", "POST")
+    },
+    **{
+        (method, f"{V1}/heartbeat/{{token}}/{{signal}}"): [
+            {"token": "t0ken-of-public", "signal": "3", "params": {"msg": "no"}},
+            {"token": "t0ken-of-public", "signal": "what"},
+        ]
+        for method in ("GET", "POST")
+    },
     ("GET", "/badge/{name}.svg"): [
         {"name": "shop", "params": {"kind": "uptime", "window": "7d", "label": "ours"}},
         {"name": "missing"},
@@ -171,7 +185,7 @@ async def test_every_answer_is_as_the_document_says(port: int, described: dict[s
             responses = described["paths"][path][method.lower()]["responses"]
             good = OPERATIONS[method, path].status
             for asked in all_asked:
-                more = {key: value for key, value in asked.items() if key not in ("name", "id")}
+                more = {key: value for key, value in asked.items() if key not in ("name", "id", "token", "signal")}
                 answer = await http.request(method, path.format(**asked), **more)
                 http.cookies.clear()
                 media = answer.headers.get("content-type", "").partition(";")[0]
@@ -198,7 +212,9 @@ async def test_every_answer_is_as_the_document_says(port: int, described: dict[s
         assert endpoint == set(components["Endpoint"]["required"]), "what only readers get is not required"
 
 
-@pytest.mark.parametrize(("method", "path"), [way for way in ASKED if way[1].startswith(f"{V1}/")])
+@pytest.mark.parametrize(
+    ("method", "path"), [way for way in ASKED if way[1].startswith(f"{V1}/") and "heartbeat" not in way[1]]
+)
 async def test_what_is_no_parameter_is_refused(port: int, method: str, path: str) -> None:
     url = f"http://127.0.0.1:{port}" + path.format(name="shop", id="x")
     async with httpx.AsyncClient(headers=ADMIN) as http:
