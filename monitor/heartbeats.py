@@ -44,6 +44,7 @@ class _Heart:
     missed: bool = False  # it was down when the monitor stopped, and was not heard since
     started_at: float | None = None  # it says that it runs
     written: Push | None = None
+    looked_at: Push | None = None  # by the check, in this process
     turn: trio.Lock = attrs.field(factory=trio.Lock)
 
     @property
@@ -136,6 +137,7 @@ class Heartbeats:
         heart = self._hearts.get(endpoint.name)
         if heart is None:
             return None
+        heart.looked_at = heart.push
         now = self._clock.monotonic()
         silence = now - heart.heard_at
         if heart.missed and heart.push is not None:
@@ -146,7 +148,7 @@ class Heartbeats:
     def quiet_until(self, endpoint: Endpoint) -> float | None:
         """When there will be something to see, on the loop's clock; None: there is always."""
         heart = self._hearts.get(endpoint.name)
-        if heart is None:
+        if heart is None or heart.looked_at is not heart.push:
             return None
         due = self._due(heart)
         return due if due > self._clock.monotonic() else None

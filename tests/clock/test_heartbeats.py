@@ -198,6 +198,17 @@ async def test_one_is_kept_before_it_is_answered(house: House, nursery: trio.Nur
     assert (kept["status"], kept["message"]) == ("down", "no space")
 
 
+async def test_what_was_kept_and_not_looked_at_is_looked_at_after_a_restart(
+    house: House, nursery: trio.Nursery, autojump_clock: Jump
+) -> None:
+    await house.hears()
+    house.supervisor.stop_all()
+    await house.hearts.push(TOKEN, signal="down", message="no space")  # and the power is cut
+    again = await restarted(house, nursery, 5)
+    await trio.sleep(20)
+    assert (again.state, again.says) == ("down", "it said that it failed: no space")
+
+
 async def test_many_at_once_are_few_writes(house: House, autojump_clock: Jump, monkeypatch: pytest.MonkeyPatch) -> None:
     written = []
     note = house.store.note

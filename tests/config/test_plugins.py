@@ -104,7 +104,7 @@ def test_two_packages_with_the_same_kind(tmp_path):
 def test_a_file_that_shadows_the_built_in_checks_is_named(tmp_path):
     (tmp_path / "checks.py").write_text("# somebody's own\n")
     assert loaded_with(tmp_path, WATCH) == (
-        'config.toml:3: endpoint[0].url: the check "http" of nursery-monitor cannot be loaded: the package of '
+        'config.toml:3: endpoint[0].url: the check "heartbeat" of nursery-monitor cannot be loaded: the package of '
         "the built-in checks is shadowed by checks.py: rename that"
     )
 

@@ -15,6 +15,8 @@ from test_tcp_check import STARTTLS, talks
 from test_tls import CA, ca_file, context
 
 from monitor.config.load import load
+from monitor.core.heartbeats import Beat, Push
+from monitor.core.model import Status
 from monitor.net.sockets import SocketNet
 from monitor.plugins import OURS, Registry
 from monitor.probing import probe_once
@@ -81,12 +83,15 @@ def test_every_check_has_an_example() -> None:
 
 @pytest.mark.parametrize(("kind", "snippet"), EXAMPLES)
 async def test_an_example_is_up(nursery: trio.Nursery, tmp_path: Path, ca_file: Path, kind: str, snippet: str) -> None:
-    host, _ = re.findall(r"://(\w+)(\.example\.org(?::\d+)?)", snippet)[0]
-    port = await SERVERS[host](nursery)
+    host = re.findall(r"://(\w+)\.example\.org", snippet)
+    port = await SERVERS[host[0]](nursery) if host else 0
     path = tmp_path / "config.toml"
     local = re.sub(r"\w+\.example\.org(:\d+)?", f"127.0.0.1:{port}", snippet)
     path.write_text(local.replace("/etc/ssl/internal.pem", str(ca_file)), "utf-8")
     (endpoint,) = load(path, environ={}).endpoints
     assert endpoint.kind == kind
-    seen = await probe_once(endpoint, net=SocketNet(), clock=SystemClock(), mask=None)
+    clock = SystemClock()
+    push = Push(at=clock.wall(), status=Status.UP)  # for who is heard, and not asked
+    beat = None if host else Beat(push=push, silence=0.0, interval=endpoint.interval, late=False)
+    seen = await probe_once(endpoint, net=SocketNet(), clock=clock, mask=None, beat=beat)
     assert seen.status == "up", seen.reason
