@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import urlsplit
 
@@ -11,6 +12,16 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def visible_json(text: str) -> str:
+    r"""JSON with what is not printable in its strings escaped, `\u009b`, `\u202e`: on a terminal it is no command.
+
+    It is the same JSON; line breaks, which are between its values only, stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:

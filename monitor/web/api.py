@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import trio
 from starlette.responses import PlainTextResponse, Response
 
 from monitor.core.errors import ConfigError, MonitorError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ENDPOINTS = 1000
 MOST_TRANSITIONS = 1000
+AT_ONCE = 100  # objects made in one round of the loop: some milliseconds, which probes then wait
 USUAL_TRANSITIONS = 100
 
 
@@ -74,7 +76,11 @@ class Api:
         page = found[:limit] if limit else found
         following = page[-1][0].name if len(page) < len(found) else None
         await self.uptimes.refresh()
-        as_json = [self._object(endpoint, record, caller) for endpoint, record in page]
+        as_json = []
+        for number, (endpoint, record) in enumerate(page, start=1):
+            as_json.append(self._object(endpoint, record, caller))
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
         return json_answer({"endpoints": as_json, "next": following})
 
     async def endpoint(self, request: Request, caller: Caller) -> Response:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from monitor.core import alerting
 from monitor.core.links import Links
 from monitor.core.model import State, Status, timestamp
+from monitor.core.text import visible_json
 from monitor.live import Moved, Observed
 
 if TYPE_CHECKING:
@@ -143,12 +144,12 @@ def live_json(
 
 
 def encode(value: object) -> bytes:
-    """JSON as UTF-8, whatever a server or a plugin put into a fact: no NaN, no lone surrogate."""
+    """JSON as UTF-8, whatever a server or a plugin put into a fact: no NaN, no lone surrogate, nothing unprintable."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
         text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    return visible_json(text.encode("utf-8", "replace").decode()).encode()
 
 
 def _finite(value: object) -> object:

@@ -153,6 +153,16 @@ async def test_facts_that_json_does_not_know(client: Client, face: PlainFace) ->
     assert shown["observation"]["facts"] == {"nan": None, "deep": [{"inf": None}], "half": "?", "control": "\x1b\x00"}
 
 
+async def test_what_a_terminal_would_obey_is_escaped(client: Client, face: PlainFace) -> None:
+    evil = "\x00\x1b[2J\x7f\x9b31m\u200b\u202e\u2028\u2066\xa0\U000e0041\n"
+    face.knows(record("shop", last=saw("shop", facts={evil: evil})))
+    answer = await client.http.get("/api/v1/endpoints/shop")
+    assert answer.text.isprintable()
+    assert answer.json()["observation"]["facts"] == {evil: evil}, "and it is the same JSON"
+    refused = await client.http.get("/api/v1/endpoints", params={evil: "x"})
+    assert (refused.status_code, refused.text.isprintable()) == (400, True)
+
+
 def test_encode_is_compact_and_utf8() -> None:
     assert encode({"a": [1, "ä"]}) == '{"a":[1,"ä"]}'.encode()
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.model import timestamp
+from monitor.core.text import visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ def render(endpoints: Sequence[Endpoint], seen: Sequence[Observation], worst: St
         "status": str(worst),
         "endpoints": [_result(*each) for each in zip(endpoints, seen, strict=True)],
     }
-    return json.dumps(document, indent=2, ensure_ascii=ascii_only)
+    return visible_json(json.dumps(document, indent=2, ensure_ascii=ascii_only))
 
 
 def _result(endpoint: Endpoint, seen: Observation) -> dict[str, Any]:
