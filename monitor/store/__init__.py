@@ -124,6 +124,11 @@ class Store(Ledger, Protocol):
     ) -> Sequence[Incident]:
         """Incidents in order of their number, those with a larger one than *after*; *endpoints* None: of all."""
 
+    async def latest_incidents(
+        self, *, endpoints: Collection[str] | None = None, before: int, limit: int
+    ) -> Sequence[Incident]:
+        """Incidents, newest first, those with a smaller number than *before*; *endpoints* None: of all."""
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane (sink, endpoint), unless its id is in *busy*.
 

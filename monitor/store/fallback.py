@@ -254,6 +254,12 @@ class SteadyStore:
         """See `Store.incidents`; what is only kept is not among them."""
         return await self._main.incidents(endpoints=endpoints, after=after, limit=limit, only_open=only_open)
 
+    async def latest_incidents(
+        self, *, endpoints: Collection[str] | None = None, before: int, limit: int
+    ) -> Sequence[Incident]:
+        """See `Store.latest_incidents`; what is only kept is not among them."""
+        return await self._main.latest_incidents(endpoints=endpoints, before=before, limit=limit)
+
     async def note(self, key: str, value: Any, alerts: Sequence[Alert] = ()) -> None:
         """Keep *value* under *key*, and write *alerts* with their deliveries."""
         await self._do(partial(self._main.note, key, value, alerts), lambda kept: kept.note(key, value, alerts))

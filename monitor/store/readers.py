@@ -37,7 +37,7 @@ _TRANSITIONS_OF = """
     FROM transitions WHERE id > ? AND endpoint IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?
 """
 _INCIDENTS = """
-    SELECT id, endpoint, started_at, reason, acknowledged, resolved_at, number FROM incidents WHERE number > ?
+    SELECT id, endpoint, started_at, reason, acknowledged, resolved_at, number FROM incidents WHERE {}
 """
 _LATEST = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
@@ -107,18 +107,32 @@ def incidents(
     db: sqlite3.Connection, *, endpoints: Collection[str] | None, after: int, limit: int, only_open: bool
 ) -> list[Incident]:
     """Ascending by number; at most *limit*."""
-    statement = _INCIDENTS
-    values: list[int | str] = [max(-1, min(after, _LARGEST))]
+    statement, values = _of(endpoints, _INCIDENTS.format("number > ?"), max(-1, min(after, _LARGEST)))
+    if only_open:
+        statement += " AND resolved_at IS NULL"
+    found = db.execute(f"{statement} ORDER BY number LIMIT ?", (*values, max(0, limit)))
+    return [rows.incident_from_row(row) for row in found]
+
+
+def latest_incidents(
+    db: sqlite3.Connection, *, endpoints: Collection[str] | None, before: int, limit: int
+) -> list[Incident]:
+    """Descending by number; at most *limit*."""
+    statement, values = _of(endpoints, _INCIDENTS.format("number < ?"), min(before, _LARGEST))
+    found = db.execute(f"{statement} ORDER BY number DESC LIMIT ?", (*values, max(0, limit)))
+    return [rows.incident_from_row(row) for row in found]
+
+
+def _of(endpoints: Collection[str] | None, statement: str, value: int) -> tuple[str, list[int | str]]:
+    """*statement* with its *value*, of *endpoints* only."""
+    values: list[int | str] = [value]
     if endpoints is not None and len(endpoints) == 1:
         statement += " AND endpoint = ?"
         values += endpoints
     elif endpoints is not None:
         statement += " AND endpoint IN (SELECT value FROM json_each(?))"
         values.append(json.dumps(list(endpoints)))
-    if only_open:
-        statement += " AND resolved_at IS NULL"
-    found = db.execute(f"{statement} ORDER BY number LIMIT ?", (*values, max(0, limit)))
-    return [rows.incident_from_row(row) for row in found]
+    return statement, values
 
 
 def due(db: sqlite3.Connection, now: datetime, *, room: Mapping[str, int], busy: Collection[int]) -> list[Delivery]:

@@ -273,6 +273,13 @@ class SqliteStore:
         asked = partial(readers.incidents, endpoints=endpoints, after=after, limit=limit, only_open=only_open)
         return await self._run(asked)
 
+    async def latest_incidents(
+        self, *, endpoints: Collection[str] | None = None, before: int, limit: int
+    ) -> Sequence[Incident]:
+        """Incidents, newest first, those with a smaller number than *before*; *endpoints* None: of all."""
+        asked = partial(readers.latest_incidents, endpoints=endpoints, before=before, limit=limit)
+        return await self._run(asked)
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         """Deliveries to try now: the first pending of each lane, unless its id is in *busy*; *room* for each sink."""
         return await self._run(partial(readers.due, now=now, room=dict(room), busy=frozenset(busy)))

@@ -12,6 +12,7 @@
     asking.py   what a request asks for, read strictly
     incidents.py and silences.py, the resources that an admin does something about
     heartbeats.py  what endpoints say of themselves
+    chronicle.py  incidents for people: a page, and an RSS feed
     badges.py   for READMEs and wikis
     metrics.py  everything, for Prometheus
     quieting.py the forms of the pages for an admin: silences, acknowledgements

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from monitor.core.model import State
 from monitor.core.quantities import seconds_text
-from monitor.core.text import printable
+from monitor.core.text import percent, printable
 from monitor.web import asking, objects
 from monitor.web.answers import json_answer, missing
 from monitor.web.api import visible_one
@@ -113,11 +113,6 @@ def _uptime(label: str, share: float | None, window: str) -> Badge:
     good, fair = _COLOURS[State.UP], _COLOURS[State.DEGRADED]
     colour = good if share >= _GOOD else fair if share >= _FAIR else _COLOURS[State.DOWN]
     return Badge(label, f"{percent(share)} ({window})", colour)
-
-
-def percent(share: float) -> str:
-    """*share* of 1 as per cent, cut and not rounded: only what was never down is 100 %."""
-    return f"{int(share * 10_000) / 100:g}%"
 
 
 def _drawn(badge: Badge) -> str:

@@ -133,6 +133,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("POST", "/silences"): _form("Silence a target, from a page", "SilenceForm"),
     ("POST", "/silences/{id}/end"): _form("End a silence, from a page"),
     ("POST", "/incidents/{id}/ack"): _form("Acknowledge an incident, from a page", "AskedAcknowledgement"),
+    ("GET", "/incidents"): _page("The page of incidents, newest first"),
+    ("GET", "/incidents.rss"): Operation(summary="The same as a feed", media="application/rss+xml"),
     ("GET", "/login"): _page("The sign-in form"),
     ("POST", "/login"): _form("Sign in: a session cookie", "SignIn"),
     ("POST", "/logout"): _form("Sign out"),

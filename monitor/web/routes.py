@@ -18,6 +18,7 @@ from monitor.web.answers import json_answer
 from monitor.web.api import Api
 from monitor.web.assets import Looks, Static
 from monitor.web.badges import Badges
+from monitor.web.chronicle import Chronicle
 from monitor.web.feed import Live
 from monitor.web.heartbeats import HeartbeatApi
 from monitor.web.history import History
@@ -62,6 +63,7 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
     api, pages, live = Api(face, uptimes), Pages(face, uptimes, looks), Live(face, uptimes, gate)
     static, metrics, history = Static(), Metrics(face), History(face)
     incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
+    chronicle = Chronicle(face, looks)
     badges, heartbeats = Badges(face, uptimes), HeartbeatApi(face)
     signin, quieting = SignIn(face, gate, looks), Quieting(face, looks)
     everybody, public, readers, admins = Audience.EVERYBODY, Audience.PUBLIC, Audience.READERS, Audience.ADMINS
@@ -97,6 +99,8 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         ways("/endpoints/{name}", GET=(public, pages.endpoint)),
         ways("/silences", GET=(readers, quieting.silences), POST=(admins, quieting.silence)),
         ways("/silences/{id}/end", POST=(admins, quieting.end)),
+        ways("/incidents", GET=(public, chronicle.page)),
+        ways("/incidents.rss", GET=(public, chronicle.rss)),
         ways("/incidents/{id}/ack", POST=(admins, quieting.acknowledge)),
         ways("/login", GET=(everybody, signin.form), POST=(everybody, signin.sign_in)),
         ways("/logout", POST=(everybody, signin.sign_out)),

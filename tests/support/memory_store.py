@@ -129,6 +129,13 @@ class MemoryStore:
         found = [each for each in wanted if each.number > after and not (only_open and each.resolved_at)]
         return found[:limit]
 
+    async def latest_incidents(
+        self, *, endpoints: Collection[str] | None = None, before: int, limit: int
+    ) -> Sequence[Incident]:
+        await self._access()
+        wanted = (each for each in self._incidents.values() if endpoints is None or each.endpoint in endpoints)
+        return sorted((each for each in wanted if each.number < before), key=lambda each: -each.number)[:limit]
+
     async def due(self, now: datetime, *, room: Mapping[str, int], busy: Collection[int] = ()) -> Sequence[Delivery]:
         await self._access()
         heads = sorted(self._heads(busy), key=lambda row: (row.not_before, row.delivery.id))

@@ -92,6 +92,8 @@ MATRIX: dict[tuple[str, str], dict[str, Row]] = {
         "i-private": Row((404, 403, 303)),
         "i-missing": Row((404, 403, 404)),
     },
+    ("GET", "/incidents"): {"": LISTED},
+    ("GET", "/incidents.rss"): {"": LISTED},
     ("GET", "/login"): {"": EVERYBODY},
     ("POST", "/login"): {
         "right": Row((303, 303, 303), closed=303, form={"token": "r3ad"}),

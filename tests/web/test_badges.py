@@ -12,7 +12,6 @@ from support.face import PlainFace, down, record, shop, start
 
 from monitor.config import Access
 from monitor.core.model import State
-from monitor.web.badges import percent
 
 if TYPE_CHECKING:
     import trio
@@ -84,8 +83,3 @@ async def test_a_badge_may_stand_on_another_site(nursery: trio.Nursery) -> None:
 async def test_what_is_asked_for_must_be_there(nursery: trio.Nursery, query: str) -> None:
     async with await client(nursery, PlainFace([shop()])) as http:
         assert (await http.get(f"shop.json?{query}")).status_code == 400
-
-
-@pytest.mark.parametrize(("share", "text"), [(1.0, "100%"), (0.99999, "99.99%"), (0.5, "50%"), (0.0, "0%")])
-def test_only_what_was_never_down_is_at_a_hundred(share: float, text: str) -> None:
-    assert percent(share) == text

@@ -87,6 +87,8 @@ ASKED: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("POST", "/silences"): [{"data": {"target": "shop", "duration": "2h"}}, {}],
     ("POST", "/silences/{id}/end"): [{"id": "none"}],
     ("POST", "/incidents/{id}/ack"): [{"id": "i-shop", "data": {"comment": "known"}}, {"id": "none"}],
+    ("GET", "/incidents"): [{}, {"params": {"before": "1"}}],
+    ("GET", "/incidents.rss"): [{}],
     ("GET", "/login"): [{}],
     ("POST", "/login"): [{"data": {"token": "r3ad"}}, {"data": {"token": "wrong"}}],
     ("POST", "/logout"): [{}],
