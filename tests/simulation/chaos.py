@@ -114,11 +114,24 @@ def sink_trouble(sink: Host) -> Fault:
         with for_a_while(world, f"{sink.name} {condition}"):
             try:
                 sink.condition = condition
-                await trio.sleep(span(rand, 2.0, 2 * HOUR))
+                seconds = span(rand, 2.0, 2 * HOUR)
+                if rand.random() < 0.3:
+                    await ups_and_downs(world, rand, seconds)
+                else:
+                    await trio.sleep(seconds)
             finally:
                 sink.condition = Condition.OK
 
     return harm
+
+
+async def ups_and_downs(world: World, rand: random.Random, seconds: float) -> None:
+    """So long, and meanwhile a host goes down and comes back again and again: what is to be told piles up."""
+    host = rand.choice(world.targets)
+    with trio.move_on_after(seconds):
+        while True:
+            await trio.sleep(span(rand, MINUTE, 20 * MINUTE))
+            await outage(host, longest=20 * MINUTE)(world, rand)
 
 
 async def descriptors(world: World, rand: random.Random) -> None:
@@ -150,7 +163,11 @@ async def stall(world: World, rand: random.Random) -> None:
 
 
 async def suspend(world: World, rand: random.Random) -> None:
+    """At any moment, or between the first failing probe of an endpoint and the next: few moments are such by chance."""
     seconds = span(rand, 1.0, 8 * HOUR)
+    if rand.random() < 0.7:
+        await world.witness.begins_to_fail.wait()
+        await trio.sleep(rand.uniform(0.5, 3.0))
     world.ledger.note("fault", f"suspended for {seconds:.1f} s")
     world.clock.suspend(seconds)
 

@@ -71,6 +71,8 @@ class Odd(Check):
                 case "sleeps":
                     visit.met("no answer")
                     await trio.sleep_forever()
+                case "leaves its connection open":
+                    await probe.connect("host0", 80)
             await trio.sleep(0.01)
             return Verdict.up()
 
@@ -81,6 +83,7 @@ ODDITIES = (
     "answers nonsense",
     "swallows its cancellation",
     "sleeps",
+    "leaves its connection open",
 )
 
 REGISTRY = Registry(

@@ -112,6 +112,7 @@ def in_sequence(witness: Witness) -> Iterator[str]:
         numbers = [witness.number_of(lane[0], each) for each in witness.heard[lane][-3:] if each in witness.bodies]
         if any(earlier > later for earlier, later in pairwise(numbers)):
             yield f"{lane[1]} to {lane[0]}: deliveries came in the order {numbers}"
+    yield from witness.take_problems("sequence")
     if witness.over:
         yield from _nothing_was_skipped(witness)
 

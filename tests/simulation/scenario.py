@@ -26,7 +26,7 @@ FAULTS: dict[str, tuple[float, float]] = {
     "descriptors": (2 * HOUR, DAY),
     "stuck_dns": (2 * HOUR, DAY),
     "stall": (HOUR, DAY),
-    "suspend": (4 * HOUR, 2 * DAY),
+    "suspend": (2 * HOUR, DAY),
     "clock_jump": (4 * HOUR, 2 * DAY),
     "slow_disk": (2 * HOUR, DAY),
     "full_disk": (4 * HOUR, 2 * DAY),

@@ -47,6 +47,9 @@ class Seen:
     excused: bool  # a write failed meanwhile
 
 
+OVERTAKEN = "a later alert was delivered meanwhile"  # the `last_error` of what `outbox retry` came too late for
+
+
 @attrs.define
 class Row:
     """A delivery in the database."""
@@ -91,6 +94,8 @@ class Witness:
         self.fresh = Fresh()
         self.standing: defaultdict[str, Standing] = defaultdict(Standing)
         self.in_flight: defaultdict[str, int] = defaultdict(int)
+        self._failing: set[str] = set()  # whose latest probe met a fault
+        self.begins_to_fail = trio.Event()  # happens each time a probe is the first that does; then there is a new one
         self.told_its_end: dict[str, set[str]] = {}  # sinks that heard that an incident is over, by its id
         self.receipts: defaultdict[tuple[str, str], list[Receipt]] = defaultdict(list)  # by sink and alert
         self.heard: defaultdict[tuple[str, str], list[str]] = defaultdict(list)  # first receipts, by sink and endpoint
@@ -165,6 +170,12 @@ class Witness:
         visit.ended = trio.current_time()
         self._under_way.discard(visit)
         self.in_flight[visit.endpoint] -= 1
+        if not visit.faults:
+            self._failing.discard(visit.endpoint)
+        elif visit.endpoint not in self._failing:
+            self._failing.add(visit.endpoint)
+            self.begins_to_fail.set()
+            self.begins_to_fail = trio.Event()
         self._ended[visit.endpoint] = visit
         self._failures[visit.endpoint] = self.world.disk.failures
         self.fresh.visits.append(visit)
@@ -316,8 +327,10 @@ class Witness:
                 self.fresh.alerts.append(self.alerts[row.alert])
             self.fresh.deliveries.append(row)
         for ident in sorted(self.pending):
-            found = db.execute("SELECT state FROM deliveries WHERE id = ?", (ident,)).fetchone()
+            found = db.execute("SELECT state, last_error FROM deliveries WHERE id = ?", (ident,)).fetchone()
             self.rows[ident].state = found[0] if found else "gone"
+            if found and found[0] == "dead" and found[1] == OVERTAKEN:
+                self.problems.append(("sequence", f"delivery {ident} was overtaken, and nobody had put it back"))
             if self.rows[ident].state != "pending":
                 self.pending.discard(ident)
             if self.rows[ident].state == "dead":
