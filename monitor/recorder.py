@@ -142,6 +142,7 @@ class Recorder:
             before,
             health=health,
             last=observation,
+            failed=observation if observation.status is Status.DOWN else before.failed,
             watched=True,
             described=before.described if before.described == words else words,
         )
@@ -217,7 +218,9 @@ class Recorder:
             # The streak stands, the state stays: it is decided again at the next observation, or soon.
             log.error("%s: could not be written, will be decided again: %s", name, exc)  # noqa: TRY400 - one sentence
             health = attrs.evolve(entry.record.health, state=before.health.state)
-            self._records[name] = attrs.evolve(before, health=health, last=entry.record.last)
+            self._records[name] = attrs.evolve(
+                before, health=health, last=entry.record.last, failed=entry.record.failed
+            )
             if entry.observation is None:
                 self._agenda.put(name, self._clock.wall() + _AGAIN)
             return

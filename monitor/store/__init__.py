@@ -6,7 +6,7 @@ never abandoned when its caller is cancelled. Whatever goes wrong is a `StoreErr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import attrs
 
@@ -32,6 +32,7 @@ class Record:
     sequence: int = 0  # of its latest alert; kept when the endpoint leaves, for a return
     incident: Incident | None = None  # the open one
     last: Observation | None = None
+    failed: Observation | None = None  # the latest that was `down`
     watched: bool = True  # False: it left the config; only its sequence matters
     described: Mapping[str, Any] | None = None  # as alerts show it, see `core.alerting.described`; JSON
     alerting: Alerting = NOTHING
@@ -53,6 +54,15 @@ class Maintenance:
     endpoint: str
     started_at: datetime
     ended_at: datetime
+
+
+class Result(NamedTuple):
+    """One observation as the history has it, in short."""
+
+    id: int  # rises over all endpoints
+    endpoint: str
+    status: str
+    duration: float  # seconds
 
 
 class Ledger(Protocol):
@@ -107,6 +117,9 @@ class Store(Ledger, Protocol):
 
     async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
         """What a chart of the *window* before *now* shows; None where nothing was ever kept of *endpoint*."""
+
+    async def results(self, *, after: int, before: int, limit: int) -> Sequence[Result]:
+        """Results of all endpoints with an id between the two, both excluded, newest first, at most *limit*."""
 
     async def mark(self, marks: Collection[Maintenance]) -> None:
         """Keep when endpoints are in maintenance; one with the same beginning is replaced, its end may be to come."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Alert, Delivery, Incident, Letter, PutBack, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
-    from monitor.store import Entry, Maintenance, Record
+    from monitor.store import Entry, Maintenance, Record, Result
     from monitor.store.listener import Listener
     from monitor.store.sqlite import SqliteStore
 
@@ -234,6 +234,10 @@ class SteadyStore:
     async def series(self, endpoint: str, *, window: timedelta, now: datetime) -> Series | None:
         """See `Store.series`."""
         return await self._main.series(endpoint, window=window, now=now)
+
+    async def results(self, *, after: int, before: int, limit: int) -> Sequence[Result]:
+        """See `Store.results`; what is only kept is not among them."""
+        return await self._main.results(after=after, before=before, limit=limit)
 
     async def mark(self, marks: Collection[Maintenance]) -> None:
         """Keep when endpoints are in maintenance."""

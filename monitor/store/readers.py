@@ -6,7 +6,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from monitor.store import rows
+from monitor.store import Result, rows
 from monitor.store.moments import millis, moment
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LARGEST = 2**63 - 1  # what SQLite can compare with
 
 _RECORDS = """
-    SELECT e.name, e.health, e.since, e.sequence, e.last, e.watched, e.described, e.alerting,
+    SELECT e.name, e.health, e.since, e.sequence, e.last, e.failed, e.watched, e.described, e.alerting,
            i.id, i.endpoint, i.started_at, i.reason, i.acknowledged, i.resolved_at, i.number
     FROM endpoints e LEFT JOIN incidents i ON i.endpoint = e.name AND i.resolved_at IS NULL
 """
@@ -38,6 +38,11 @@ _TRANSITIONS_OF = """
 """
 _INCIDENTS = """
     SELECT id, endpoint, started_at, reason, acknowledged, resolved_at, number FROM incidents WHERE {}
+"""
+# CROSS JOIN: first the results, in the order of their ids.
+_RESULTS = """
+    SELECT h.id, e.name, h.status, h.duration FROM history h CROSS JOIN endpoints e ON e.id = h.endpoint
+    WHERE h.id > ? AND h.id < ? ORDER BY h.id DESC LIMIT ?
 """
 _LATEST = """
     SELECT id, endpoint, before, after, at, reason, incident, outcome
@@ -121,6 +126,11 @@ def latest_incidents(
     statement, values = _of(endpoints, _INCIDENTS.format("number < ?"), min(before, _LARGEST))
     found = db.execute(f"{statement} ORDER BY number DESC LIMIT ?", (*values, max(0, limit)))
     return [rows.incident_from_row(row) for row in found]
+
+
+def results(db: sqlite3.Connection, *, after: int, before: int, limit: int) -> list[Result]:
+    """Descending by id; at most *limit*."""
+    return [Result._make(row) for row in db.execute(_RESULTS, (after, min(before, _LARGEST), max(0, limit)))]
 
 
 def _of(endpoints: Collection[str] | None, statement: str, value: int) -> tuple[str, list[int | str]]:

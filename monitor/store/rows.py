@@ -139,13 +139,18 @@ def _observation_from_text(text: str) -> Observation:
 
 
 def endpoint_row(record: Record, *, decided: bool = True) -> Row:
-    """name, health, since, sequence, last, watched, described, alerting; the last NULL where it is as it was."""
+    """name, health, since, sequence, last, failed, watched, described, alerting (NULL: it is as it was)."""
+    last = None if record.last is None else _observation_text(record.last)
+    failed = last
+    if record.failed is not record.last:
+        failed = None if record.failed is None else _observation_text(record.failed)
     return (
         record.name,
         _health_text(record.health),
         _millis_or_none(record.since),
         record.sequence,
-        None if record.last is None else _observation_text(record.last),
+        last,
+        failed,
         int(record.watched),
         None if record.described is None else _encode(dict(record.described)),
         alerting_text(record.alerting) if decided or record.alerting is NOTHING else None,
@@ -154,7 +159,7 @@ def endpoint_row(record: Record, *, decided: bool = True) -> Row:
 
 def record_from_row(row: tuple[Any, ...]) -> Record:
     """Read what `endpoint_row` wrote, followed by the open incident's columns or as many NULLs."""
-    name, health, since, sequence, last, watched, described, alerting, *incident = row
+    name, health, since, sequence, last, failed, watched, described, alerting, *incident = row
     with _readable(f'endpoint "{name}"'):
         return Record(
             name=name,
@@ -163,6 +168,7 @@ def record_from_row(row: tuple[Any, ...]) -> Record:
             sequence=sequence,
             incident=None if incident[0] is None else incident_from_row(tuple(incident)),
             last=None if last is None else _observation_from_text(last),
+            failed=None if failed is None else _observation_from_text(failed),
             watched=bool(watched),
             described=None if described is None else json.loads(described),
             alerting=alerting_from_text(alerting),

@@ -233,6 +233,13 @@ _DELIVERED = ("CREATE INDEX deliveries_delivered ON deliveries (sink, endpoint, 
 # What one migration does: statements, or a function of the connection where statements do not suffice.
 Step = str | Callable[[sqlite3.Connection], object]
 
+
+def _add_failed(db: sqlite3.Connection) -> None:
+    """What the last probe that failed saw. It may be there: a flipped bit can make our number that of before."""
+    if "failed" not in {row[1] for row in db.execute("PRAGMA table_info(endpoints)")}:
+        db.execute("ALTER TABLE endpoints ADD COLUMN failed TEXT")
+
+
 # A new one goes to the end. It may count on all before it, and must not import what may change later.
 MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _FIRST,
@@ -243,6 +250,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     _ROLLUPS,
     _NUMBERS,
     _DELIVERED,
+    (_add_failed,),
 )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from monitor.core.model import Alert, Delivery, Incident, Letter, PutBack, Transition
     from monitor.core.ports import Clock
     from monitor.core.rollup import Series
-    from monitor.store import Entry, Maintenance, Record
+    from monitor.store import Entry, Maintenance, Record, Result
     from monitor.store.group import Work
 
 T = TypeVar("T")
@@ -252,6 +252,10 @@ class SqliteStore:
             await self._run(partial(plan.read, piece=piece))
         lives = partial(spans.lives, endpoints=endpoint, since=moment(plan.start), now=now, here_since=since)
         return plan.series((await self._run(lives)).get(endpoint, NEVER))
+
+    async def results(self, *, after: int, before: int, limit: int) -> Sequence[Result]:
+        """Results of all endpoints with an id between the two, both excluded, newest first, at most *limit*."""
+        return await self._run(partial(readers.results, after=after, before=before, limit=limit))
 
     async def mark(self, marks: Collection[Maintenance]) -> None:
         """Keep when endpoints are in maintenance; one with the same beginning is replaced, its end may be to come."""

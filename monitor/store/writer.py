@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from monitor.store import Entry
 
 ENDPOINT = """
-    INSERT INTO endpoints (name, health, since, sequence, last, watched, described, alerting)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO endpoints (name, health, since, sequence, last, failed, watched, described, alerting)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET
         health = excluded.health, since = excluded.since, sequence = excluded.sequence,
-        last = excluded.last, watched = excluded.watched, described = excluded.described,
+        last = excluded.last, failed = excluded.failed, watched = excluded.watched, described = excluded.described,
         alerting = coalesce(excluded.alerting, alerting)
 """
 INCIDENT = """

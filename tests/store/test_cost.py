@@ -90,6 +90,7 @@ WORK: dict[str, Callable[[sqlite3.Connection], object]] = {
     "transitions of one": partial(readers.transitions, endpoints=["endpoint-0"], after=None, limit=5),
     "transitions of some": partial(readers.transitions, endpoints=["flapping", "endpoint-0"], after=2, limit=5),
     "transitions, the latest": partial(readers.latest, endpoint="flapping", limit=5),
+    "results, the latest": partial(readers.results, after=0, before=2**63, limit=5),
     "prune, nothing old": partial(retention.prune, now=NOW),
     "prune, a little": partial(retention.prune, now=NOW + timedelta(days=500), chunk=5),
     "an observation": lambda db: writer.write_entry(db, writer.EntryRows.of(looked_at("flapping"))),

@@ -75,6 +75,28 @@ async def test_the_last_observation_with_every_kind_of_fact(tmp_path: Path) -> N
     assert list(found["shop"].last.phases) == ["resolve", "connect", "a phase of a plugin"]
 
 
+async def test_what_failed_last_is_kept_beside_what_was_seen_last(tmp_path: Path) -> None:
+    failed = observed("shop", at=NOW, reason=REFUSED)
+    down = Record(name="shop", last=failed, failed=failed)
+    well = attrs.evolve(down, last=observed("shop", at=LATER))
+
+    assert await kept(tmp_path / "down", Entry(record=down)) == {"shop": down}
+    assert await kept(tmp_path / "well", Entry(record=down), Entry(record=well)) == {"shop": well}
+
+
+async def test_results_are_read_newest_first_in_pieces(tmp_path: Path) -> None:
+    async with open_store(tmp_path, clock=CLOCK) as store:
+        for name in ("a", "b", "a"):
+            await store.commit(looked_at(name))
+        found = await store.results(after=0, before=2**63, limit=2)
+        assert [(each.id, each.endpoint, each.status, each.duration) for each in found] == [
+            (3, "a", "up", 0.0123),
+            (2, "b", "up", 0.0123),
+        ]
+        assert [each.id for each in await store.results(after=0, before=2, limit=2)] == [1]
+        assert await store.results(after=3, before=2**63, limit=2) == []
+
+
 async def test_an_endpoint_stands_as_the_last_entry_says(tmp_path: Path) -> None:
     gone = Record(name="shop", sequence=7, watched=False)
 

@@ -14,6 +14,7 @@ import trio
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Alert, Delivery, Letter, Outcome, PutBack
+from monitor.store import Result
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -48,6 +49,7 @@ class MemoryStore:
         self.charts: dict[tuple[str, timedelta], Series] = {}
         self.marks: list[Maintenance] = []
         self._records: dict[str, Record] = {}
+        self._results: list[Result] = []
         self._transitions: list[Transition] = []
         self._incidents: dict[str, Incident] = {}
 
@@ -57,7 +59,7 @@ class MemoryStore:
 
     async def commit(self, entry: Entry) -> Transition | None:
         await self._access()
-        self._records[entry.record.name] = entry.record
+        self._keep(entry)
         for incident in (entry.record.incident, entry.decision and entry.decision.incident):
             if incident is not None:
                 number = self._incidents[incident.id].number if incident.id in self._incidents else 0
@@ -83,7 +85,16 @@ class MemoryStore:
     def append(self, entry: Entry) -> None:
         if entry.decision is not None:
             raise ValueError("an entry with a decision wants commit")
+        self._keep(entry)
+
+    def _keep(self, entry: Entry) -> None:
         self._records[entry.record.name] = entry.record
+        if (found := entry.observation) is not None:
+            self._results.append(Result(len(self._results) + 1, entry.record.name, str(found.status), found.duration))
+
+    async def results(self, *, after: int, before: int, limit: int) -> Sequence[Result]:
+        await self._access()
+        return [each for each in reversed(self._results) if after < each.id < before][:limit]
 
     async def transitions(
         self, *, endpoints: Collection[str] | None = None, after: int | None = None, limit: int = 100
