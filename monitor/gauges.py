@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import GaugeMetricFamily
 
+from monitor.core.facts import declared
 from monitor.core.model import Status
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def of_observations(observations: Iterable[tuple[Endpoint, Observation]]) -> Ite
 
 def _of_facts(endpoint: Endpoint, last: Observation) -> Iterator[tuple[Metric, dict[str, str], float]]:
     """The metrics that the facts of *last* are, as the check declares; what a plugin's cannot be is left out."""
-    for name, fact in (getattr(endpoint.check, "facts", None) or {}).items():
+    for name, fact in declared(endpoint.check).items():
         for metric in fact.metrics:
             value: Any = last.facts.get(name)
             if value is None:

@@ -64,6 +64,11 @@ class Fact:
     metrics: tuple[Metric, ...] = ()
 
 
+def declared(check: object) -> Mapping[str, Fact]:
+    """The facts that *check* says it may set; none where it says nothing."""
+    return getattr(check, "facts", None) or {}
+
+
 def hold_names(facts: Mapping[str, Fact]) -> None:
     """Raise ValueError, one sentence, for the first of *facts* that no expression could mention."""
     for name, fact in facts.items():

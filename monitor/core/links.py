@@ -51,6 +51,10 @@ class Links:
         """The page of one endpoint."""
         return f"{self.base}endpoints/{segment(name)}"
 
+    def history(self, name: str) -> str:
+        """The points of a chart of one endpoint."""
+        return f"{self.base}api/v1/endpoints/{segment(name)}/history"
+
     def acknowledge(self, incident: str) -> str:
         """Where the form that acknowledges an incident is sent."""
         return f"{self.base}incidents/{segment(incident)}/ack"

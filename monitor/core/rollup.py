@@ -73,3 +73,11 @@ class Series:
 
     step: float
     points: tuple[Point, ...]
+
+    @property
+    def latency(self) -> Histogram:
+        """That of all the points."""
+        whole = Histogram()
+        for point in self.points:
+            whole.merge(point.rollup.latency)
+        return whole

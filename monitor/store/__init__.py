@@ -61,6 +61,7 @@ class Result(NamedTuple):
 
     id: int  # rises over all endpoints
     endpoint: str
+    started_at: datetime
     status: str
     duration: float  # seconds
 

@@ -41,7 +41,7 @@ _INCIDENTS = """
 """
 # CROSS JOIN: first the results, in the order of their ids.
 _RESULTS = """
-    SELECT h.id, e.name, h.status, h.duration FROM history h CROSS JOIN endpoints e ON e.id = h.endpoint
+    SELECT h.id, e.name, h.started_at, h.status, h.duration FROM history h CROSS JOIN endpoints e ON e.id = h.endpoint
     WHERE h.id > ? AND h.id < ? ORDER BY h.id DESC LIMIT ?
 """
 _LATEST = """
@@ -130,7 +130,8 @@ def latest_incidents(
 
 def results(db: sqlite3.Connection, *, after: int, before: int, limit: int) -> list[Result]:
     """Descending by id; at most *limit*."""
-    return [Result._make(row) for row in db.execute(_RESULTS, (after, min(before, _LARGEST), max(0, limit)))]
+    found = db.execute(_RESULTS, (after, min(before, _LARGEST), max(0, limit)))
+    return [Result(ident, name, moment(at), *rest) for ident, name, at, *rest in found]
 
 
 def _of(endpoints: Collection[str] | None, statement: str, value: int) -> tuple[str, list[int | str]]:

@@ -9,6 +9,7 @@ import attrs
 
 from monitor.core.model import timestamp
 from monitor.core.quantities import Duration
+from monitor.web import objects
 from monitor.web.answers import json_answer, missing
 from monitor.web.api import visible_one
 from monitor.web.asking import AskingError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 USUAL = "24h"
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=400)
-_SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 @attrs.frozen
@@ -60,7 +60,7 @@ class History:
 def point_json(point: Point) -> dict[str, Any]:
     """A point as readers see it; `latency` and `phases` are those of the good probes, in seconds."""
     rollup = point.rollup
-    percentiles = {name: rollup.latency.percentile(share) for name, share in _SHARES.items()}
+    percentiles = {name: rollup.latency.percentile(share) for name, share in objects.PERCENTILES.items()}
     return {
         **public_point_json(point),
         "up": rollup.up,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from monitor.store import Record
 
 UPTIME_WINDOWS = ("24h", "7d", "30d", "90d")
+PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def shown_state(endpoint: Endpoint, record: Record) -> State:

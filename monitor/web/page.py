@@ -1,4 +1,4 @@
-"""The pages: the overview and one page for each endpoint, rendered here, kept up to date by static/page.js.
+"""The overview: every endpoint, rendered here, kept up to date by static/page.js.
 
 A visitor's page is built from what visitors may see; the templates leave out what is None.
 """
@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from monitor.core.errors import StoreError
 from monitor.core.model import Code
-from monitor.core.silences import LONGEST_TEXT
-from monitor.web import objects, words
-from monitor.web.answers import missing
-from monitor.web.api import visible, visible_one
+from monitor.web import drawing, objects, words
+from monitor.web.api import visible
+from monitor.web.recents import CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +27,25 @@ if TYPE_CHECKING:
     from monitor.web import Face
     from monitor.web.access import Caller
     from monitor.web.assets import Looks
+    from monitor.web.recents import Recent, Recents
     from monitor.web.uptimes import Uptimes
 
 MOST_INCIDENTS = 5  # shown at the top of the overview
-MOST_TRANSITIONS = 20  # shown on an endpoint's page
+
+
+@attrs.frozen
+class History:
+    """The latest results, drawn."""
+
+    bar: drawing.Bar
+    spark: drawing.Spark | None
+    at: datetime | None  # when the latest began
+
+    @classmethod
+    def of(cls, recent: Recent) -> History:
+        """Draw *recent*."""
+        bar = drawing.Bar(recent.statuses, CELLS)
+        return cls(bar, drawing.spark(recent.latencies, CELLS), recent.at)
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +64,7 @@ class Row:
     flags: tuple[str, ...] = ()
     acknowledged: Acknowledgement | None = None
     uptime: Mapping[str, float | None] = attrs.field(factory=dict)
+    history: History | None = None
 
 
 @attrs.frozen
@@ -66,19 +80,22 @@ class Group:
         return sum(row.state == "up" for row in self.rows)
 
 
-class Pages:
-    """The answers for people."""
+class Overview:
+    """The answer."""
 
-    def __init__(self, face: Face, uptimes: Uptimes, looks: Looks) -> None:
+    def __init__(self, face: Face, uptimes: Uptimes, recents: Recents, looks: Looks) -> None:
         """Show *face*."""
         self._face = face
         self._uptimes = uptimes
+        self._recents = recents
         self._looks = looks
 
-    async def overview(self, request: Request, caller: Caller) -> Response:
+    async def page(self, request: Request, caller: Caller) -> Response:
         """Every endpoint the caller may see, the worst news first in words."""
         await self._uptimes.refresh()
-        rows = [self._row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
+        if caller.reads:
+            await self._recents.refresh()
+        rows = [self.row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
         states = [row.state for row in rows]
         incidents = [row for row in rows if row.incident is not None]
         return self._looks.page(
@@ -91,33 +108,11 @@ class Pages:
             groups=_grouped(rows),
             incidents=incidents[:MOST_INCIDENTS],
             more_incidents=len(incidents[MOST_INCIDENTS:]),
+            windows=objects.UPTIME_WINDOWS,
         )
 
-    async def endpoint(self, request: Request, caller: Caller) -> Response:
-        """One endpoint: for readers why it is as it is, what its last probe found, how it was lately."""
-        found = visible_one(self._face, caller, request.path_params["name"])
-        if found is None:
-            return missing(request)
-        endpoint, record = found
-        last = record.last if caller.reads else None
-        await self._uptimes.refresh()
-        try:
-            transitions = await self._face.store.latest(endpoint.name, limit=MOST_TRANSITIONS)
-        except StoreError:
-            transitions = None  # the page must live when the database does not
-        return self._looks.page(
-            "endpoint.html",
-            request,
-            caller,
-            row=self._row(endpoint, record, caller),
-            endpoint=endpoint if caller.reads else None,
-            last=last,
-            facts=[] if last is None else [(name, _fact(value)) for name, value in last.facts.items()],
-            transitions=transitions,
-            longest=LONGEST_TEXT,
-        )
-
-    def _row(self, endpoint: Endpoint, record: Record, caller: Caller) -> Row:
+    def row(self, endpoint: Endpoint, record: Record, caller: Caller) -> Row:
+        """How *endpoint* is shown to *caller*, by what was refreshed last."""
         incident = record.incident
         row = Row(
             name=endpoint.name,
@@ -139,6 +134,7 @@ class Pages:
             latency=objects.latency(record),
             flags=tuple(self._face.flags(endpoint)),
             acknowledged=None if incident is None else incident.acknowledged,
+            history=History.of(self._recents.of(endpoint.name)),
         )
 
 
@@ -147,8 +143,3 @@ def _grouped(rows: Sequence[Row]) -> list[Group]:
     order = {name: number for number, name in reversed(list(enumerate(row.group for row in rows)))}
     together = sorted(rows, key=lambda row: order[row.group])
     return [Group(name, tuple(each)) for name, each in groupby(together, key=lambda row: row.group)]
-
-
-def _fact(value: object) -> str:
-    """A fact as text: JSON, but a plain string without its quotes."""
-    return value if isinstance(value, str) else objects.encode(value).decode()

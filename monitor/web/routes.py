@@ -19,6 +19,7 @@ from monitor.web.api import Api
 from monitor.web.assets import Looks, Static
 from monitor.web.badges import Badges
 from monitor.web.chronicle import Chronicle
+from monitor.web.detail import Detail
 from monitor.web.feed import Live
 from monitor.web.heartbeats import HeartbeatApi
 from monitor.web.history import History
@@ -26,8 +27,9 @@ from monitor.web.incidents import IncidentsApi
 from monitor.web.letters import Letters
 from monitor.web.metrics import Metrics
 from monitor.web.openapi import document
-from monitor.web.page import Pages
+from monitor.web.page import Overview
 from monitor.web.quieting import Quieting
+from monitor.web.recents import Recents
 from monitor.web.signin import SignIn
 from monitor.web.silences import SilencesApi
 from monitor.web.uptimes import Uptimes
@@ -60,7 +62,10 @@ class Resource:
 def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
     """Every resource there is."""
     uptimes, looks = Uptimes(face), Looks(face.clock)
-    api, pages, live = Api(face, uptimes), Pages(face, uptimes, looks), Live(face, uptimes, gate)
+    recents = Recents(face)
+    overview = Overview(face, uptimes, recents, looks)
+    detail = Detail(face, overview, uptimes, recents, looks)
+    api, live = Api(face, uptimes), Live(face, uptimes, gate)
     static, metrics, history = Static(), Metrics(face), History(face)
     incidents, silences, letters = IncidentsApi(face), SilencesApi(face), Letters(face)
     chronicle = Chronicle(face, looks)
@@ -95,8 +100,8 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         ways("/badge/{name}.svg", GET=(public, badges.svg)),
         ways("/badge/{name}.json", GET=(public, badges.json)),
         ways("/-/reload", POST=(admins, api.reload)),
-        ways("/", GET=(public, pages.overview)),
-        ways("/endpoints/{name}", GET=(public, pages.endpoint)),
+        ways("/", GET=(public, overview.page)),
+        ways("/endpoints/{name}", GET=(public, detail.page)),
         ways("/silences", GET=(readers, quieting.silences), POST=(admins, quieting.silence)),
         ways("/silences/{id}/end", POST=(admins, quieting.end)),
         ways("/incidents", GET=(public, chronicle.page)),

@@ -14,7 +14,7 @@ from monitor.core.alerting import Decision
 from monitor.core.errors import StoreError
 from monitor.core.health import Health, advance
 from monitor.core.model import OK, Code, Observation, Outcome, Reason, State, Status, Thresholds, Transition
-from monitor.store import Entry, Record
+from monitor.store import Entry, Record, Result
 from monitor.store.sqlite import open_store
 
 if TYPE_CHECKING:
@@ -89,10 +89,7 @@ async def test_results_are_read_newest_first_in_pieces(tmp_path: Path) -> None:
         for name in ("a", "b", "a"):
             await store.commit(looked_at(name))
         found = await store.results(after=0, before=2**63, limit=2)
-        assert [(each.id, each.endpoint, each.status, each.duration) for each in found] == [
-            (3, "a", "up", 0.0123),
-            (2, "b", "up", 0.0123),
-        ]
+        assert found == [Result(3, "a", NOW, "up", 0.0123), Result(2, "b", NOW, "up", 0.0123)]
         assert [each.id for each in await store.results(after=0, before=2, limit=2)] == [1]
         assert await store.results(after=3, before=2**63, limit=2) == []
 

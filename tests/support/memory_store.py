@@ -90,7 +90,8 @@ class MemoryStore:
     def _keep(self, entry: Entry) -> None:
         self._records[entry.record.name] = entry.record
         if (found := entry.observation) is not None:
-            self._results.append(Result(len(self._results) + 1, entry.record.name, str(found.status), found.duration))
+            result = Result(len(self._results) + 1, found.endpoint, found.started_at, str(found.status), found.duration)
+            self._results.append(result)
 
     async def results(self, *, after: int, before: int, limit: int) -> Sequence[Result]:
         await self._access()

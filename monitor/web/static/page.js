@@ -33,7 +33,7 @@ function printable(text) {
 
 function span(seconds) {
   if (seconds === null) return "–";
-  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${Number(seconds.toPrecision(3))} s`;
+  return seconds < 1 ? `${Number((seconds * 1000).toPrecision(3))} ms` : `${Number(seconds.toPrecision(3))} s`;
 }
 
 // As the server does: never rounded up to what it is not.
@@ -53,9 +53,58 @@ function observed(endpoint) {
     refresh();
     return;
   }
-  row.querySelector(".uptime").textContent = percent(endpoint.uptime["24h"]);
+  ["24h", "7d", "30d", "90d"].forEach((window, index) => {
+    row.querySelectorAll(".uptime")[index].textContent = percent(endpoint.uptime[window]);
+  });
   row.querySelector(".latency").textContent = span(endpoint.latency);
   row.querySelector(".why").textContent = endpoint.reason.code === "ok" ? "" : printable(endpoint.reason.message);
+  draw(row, endpoint);
+}
+
+// The bar and the line of a row, as drawing.py makes them: a status is a letter of the bar.
+const STATUSES = { u: "up", g: "degraded", x: "unknown", d: "down" };
+const MIDDLES = { u: [11], g: [14], x: [11], d: [4, 18] };
+const PITCH = 4;
+
+function draw(row, endpoint) {
+  const bar = row.querySelector(".bar");
+  if (endpoint.observed_at <= (bar.dataset.at ?? "")) return; // it is there
+  bar.dataset.at = endpoint.observed_at;
+  const cells = bar.viewBox.baseVal.width / PITCH;
+  const letter = Object.keys(STATUSES).find((each) => STATUSES[each] === endpoint.status);
+  bar.dataset.letters = ((bar.dataset.letters ?? "") + letter).slice(-cells);
+  drawBar(bar, bar.dataset.letters, cells);
+  drawSpark(row.querySelector(".spark"), endpoint.latency, cells);
+}
+
+function drawBar(bar, letters, cells) {
+  const paths = {};
+  const empty = cells - letters.length;
+  if (empty) paths.none = `M0 11h${empty * PITCH}`;
+  let at = empty;
+  for (const [run] of letters.matchAll(/(.)\1*/g)) {
+    const status = STATUSES[run[0]];
+    for (const middle of MIDDLES[run[0]]) paths[status] = `${paths[status] ?? ""}M${at * PITCH} ${middle}h${run.length * PITCH}`;
+    at += run.length;
+  }
+  bar.replaceChildren(...Object.entries(paths).map(([status, path]) => {
+    const element = document.createElementNS(bar.namespaceURI, "path");
+    element.setAttribute("class", status);
+    element.setAttribute("d", path);
+    return element;
+  }));
+  const counted = Object.entries(STATUSES).map(([letter, status]) => [letters.split(letter).length - 1, status]);
+  bar.setAttribute("aria-label", counted.reverse().filter(([count]) => count).map((each) => each.join(" ")).join(", "));
+}
+
+function drawSpark(spark, seconds, cells) {
+  const line = spark.firstElementChild;
+  const points = (line.getAttribute("points").match(/\d+,\d+/g) ?? []).map((each) => each.split(",").map(Number));
+  const moved = points.map(([x, y]) => [x - 1, y]).filter(([x]) => x >= 0);
+  if (seconds !== null) moved.push([cells - 1, Math.round(seconds * 10000)]);
+  const top = Math.max(1, ...moved.map(([, y]) => y));
+  line.setAttribute("points", moved.join(" "));
+  spark.setAttribute("viewBox", `0 ${-top} ${cells - 1} ${top}`);
 }
 
 async function refresh() {
@@ -77,9 +126,24 @@ async function replace() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const focused = document.activeElement?.getAttribute("href");
   document.title = fresh.title;
-  document.querySelector("main").replaceWith(document.adoptNode(fresh.querySelector("main")));
+  const before = document.querySelector("main");
+  const after = document.adoptNode(fresh.querySelector("main"));
+  keepNewer(after);
+  before.replaceWith(after);
+  document.dispatchEvent(new Event("replaced"));
   if (focused) document.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
   index();
+}
+
+// What was drawn here while the page was on its way, and is not in it yet.
+function keepNewer(fresh) {
+  for (const row of fresh.querySelectorAll("tr[data-name]")) {
+    const bar = row.querySelector(".bar");
+    const known = rows.get(row.dataset.name)?.querySelector(".bar");
+    if (!bar || !known || (known.dataset.at ?? "") <= (bar.dataset.at ?? "")) continue;
+    bar.replaceWith(known);
+    row.querySelector(".spark").replaceWith(rows.get(row.dataset.name).querySelector(".spark"));
+  }
 }
 
 function connect() {

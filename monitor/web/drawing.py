@@ -1,0 +1,169 @@
+"""The pictures of the pages, as the coordinates of SVG: bars of results, sparklines, charts by phase. Pure functions.
+
+What is drawn here page.js keeps up to date (`bar` and `spark`), and chart.js replaces by a chart to look into.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import attrs
+
+from monitor.core.quantities import seconds_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from monitor.core.rollup import Series
+
+# A cell of a bar is a dash of a horizontal line: a run of equal results is one stroke. Every status has a shape of
+# its own, for those who cannot tell the colours: `down` is tall and broken in the middle.
+PITCH = 4  # from cell to cell; the stylesheet has the dash, 2.6 long, and the width of each line
+_MIDDLES = {"up": (11,), "degraded": (14,), "down": (4, 18), "unknown": (11,), "none": (11,)}
+
+LETTERS = {"up": "u", "degraded": "g", "unknown": "x", "down": "d"}
+
+PHASES = ("resolve", "connect", "tls", "handshake", "processing", "dialogue", "transfer", "close")
+"""In the order in which they happen; those of a plugin follow, and are drawn like the last."""
+WIDTH, HEIGHT = 960, 200  # of a chart
+
+
+@attrs.frozen
+class Bar:
+    """Statuses, oldest first, at most *cells* of them."""
+
+    statuses: Sequence[str]
+    cells: int
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The path of each status, the latest result at the right end; what is not there yet is `none`."""
+        return _paths(self.statuses, self.cells)
+
+    @property
+    def letters(self) -> str:
+        """The same, short, for page.js."""
+        return "".join(LETTERS[each] for each in self.statuses)
+
+    @property
+    def words(self) -> str:
+        """The same, for those who do not see it: `58 up, 2 down`."""
+        counted = [(name, self.statuses.count(name)) for name in LETTERS]
+        return ", ".join(f"{count} {name}" for name, count in reversed(counted) if count)
+
+
+def _paths(statuses: Sequence[str], cells: int) -> dict[str, str]:
+    paths: dict[str, str] = {}
+    at = cells - len(statuses)
+    if at > 0:
+        paths["none"] = f"M0 11h{at * PITCH}"
+    for status, run in groupby(statuses[-cells:]):
+        length = sum(1 for _ in run)
+        for middle in _MIDDLES[status]:
+            paths[status] = f"{paths.get(status, '')}M{at * PITCH} {middle}h{length * PITCH}"
+        at += length
+    return paths
+
+
+@attrs.frozen
+class Spark:
+    """A line of latencies: *points* in cells and tenths of a millisecond, upwards; *top* is as high as it goes."""
+
+    points: str
+    top: int
+
+
+def spark(latencies: Sequence[float], cells: int) -> Spark | None:
+    """The line, with the latest result at *cells* - 1; None where there is nothing to draw."""
+    first = cells - len(latencies)
+    points = [(first + i, round(each * 10_000)) for i, each in enumerate(latencies) if not math.isnan(each)]
+    if len(points) < 2:
+        return None
+    return Spark(" ".join(f"{x},{y}" for x, y in points), max(1, *(y for _, y in points)))
+
+
+@attrs.frozen
+class Area:
+    """One phase of a chart."""
+
+    phase: str
+    number: int  # of its colour
+    path: str
+
+
+@attrs.frozen
+class Chart:
+    """Latency by phase over time: areas upon each other, `WIDTH` by `HEIGHT`, and what stands at the sides."""
+
+    areas: Sequence[Area]
+    lines: Sequence[tuple[int, str]]  # where, from above, and how long that is
+    ends: tuple[datetime, datetime]
+
+
+def chart(series: Series, ends: tuple[datetime, datetime]) -> Chart | None:
+    """Draw *series* between *ends*; None where no probe was a good one."""
+    measured = [(each.at, each.rollup.mean_phases()) for each in series.points]
+    phases = ordered({name for _, each in measured for name in each})
+    top = max((sum(each.values()) for _, each in measured), default=0.0)
+    if not phases or top <= 0:
+        return None
+    step, length = _tick(top), (ends[1] - ends[0]).total_seconds()
+    top = max(top * 1.05, step)
+    runs = _runs([((at - ends[0]).total_seconds(), each) for at, each in measured], series.step)
+    areas = [
+        Area(phase, min(number, len(PHASES) - 1), _area(runs, phases[:index], phase, series.step, length, top))
+        for index, phase in enumerate(phases)
+        for number in (PHASES.index(phase) if phase in PHASES else len(PHASES) - 1,)
+    ]
+    lines = [(round(HEIGHT * (1 - i * step / top)), seconds_text(i * step)) for i in range(1, int(top / step) + 1)]
+    return Chart(areas, lines, ends)
+
+
+def ordered(phases: set[str]) -> list[str]:
+    """*phases* in the order in which they happen."""
+    return [each for each in PHASES if each in phases] + sorted(phases - set(PHASES))
+
+
+def _runs(
+    measured: Sequence[tuple[float, dict[str, float]]], step: float
+) -> list[list[tuple[float, dict[str, float]]]]:
+    """What was measured without a gap: where nothing was, nothing is drawn."""
+    runs: list[list[tuple[float, dict[str, float]]]] = []
+    for at, phases in measured:
+        if not phases:
+            continue
+        if not runs or at - runs[-1][-1][0] > 1.5 * step:
+            runs.append([])
+        runs[-1].append((at, phases))
+    return runs
+
+
+def _area(
+    runs: Sequence[Sequence[tuple[float, dict[str, float]]]],
+    below: Sequence[str],
+    phase: str,
+    step: float,
+    length: float,
+    top: float,
+) -> str:
+    path = []
+    for run in runs:
+        lower = [(at, sum(each.get(name, 0.0) for name in below)) for at, each in run]
+        upper = [(at, low + each.get(phase, 0.0)) for (at, low), (_, each) in zip(lower, run, strict=True)]
+        if len(run) == 1:  # a lone point is as wide as its step
+            upper, lower = ([(at, y), (at + step, y)] for ((at, y),) in (upper, lower))
+        points = [
+            f"{WIDTH * min(1.0, max(0.0, at / length)):.0f} {HEIGHT * (1 - y / top):.1f}"
+            for at, y in (*upper, *reversed(lower))
+        ]
+        path.append(f"M{'L'.join(points)}z")
+    return "".join(path)
+
+
+def _tick(top: float) -> float:
+    """A round number of seconds that goes two to five times into *top*."""
+    power = 10.0 ** math.floor(math.log10(top))
+    return next(each * power for each in (2, 1, 0.5, 0.2) if top / (each * power) >= 2)

@@ -1,0 +1,108 @@
+"""Bars, sparklines and charts: what is drawn of which results."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.core.rollup import Point, Rollup, Series
+from monitor.web.drawing import HEIGHT, LETTERS, PITCH, WIDTH, Bar, Chart, chart, ordered, spark
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_every_status_has_a_shape_of_its_own() -> None:
+    paths = Bar(["up", "up", "degraded", "down", "unknown", "up"], 8).paths
+    assert paths == {
+        "none": "M0 11h8",
+        "up": "M8 11h8M28 11h4",
+        "degraded": "M16 14h4",
+        "down": "M20 4h4M20 18h4",
+        "unknown": "M24 11h4",
+    }
+
+
+def test_a_bar_in_words_begins_with_the_worst() -> None:
+    bar = Bar(["up", "down", "up", "degraded"], 60)
+    assert bar.words == "1 down, 1 degraded, 2 up"
+    assert bar.letters == "udug"
+    assert Bar([], 60).words == ""
+
+
+@given(st.lists(st.sampled_from(sorted(LETTERS)), max_size=60))
+def test_every_cell_is_drawn_once(statuses: list[str]) -> None:
+    drawn: list[int] = []
+    for status, path in Bar(statuses, 60).paths.items():
+        for at, length in {(int(at), int(length)) for at, length in re.findall(r"M(\d+) \d+h(\d+)", path)}:
+            cells = range(at // PITCH, (at + length) // PITCH)
+            drawn += cells
+            assert status == "none" or all(statuses[cell - 60 + len(statuses)] == status for cell in cells)
+    assert sorted(drawn) == list(range(60))
+
+
+def test_a_spark_leaves_out_what_was_no_good_probe() -> None:
+    line = spark([0.084, math.nan, 0.05, 0.1], cells=10)
+    assert line is not None
+    assert line.points == "6,840 8,500 9,1000"
+    assert line.top == 1000
+    assert spark([0.084, math.nan], cells=10) is None
+
+
+def series(*phases: dict[str, float] | None) -> Series:
+    """A point each minute, None where nothing was measured."""
+    points = []
+    for number, each in enumerate(phases):
+        rollup = Rollup()
+        if each is not None:
+            rollup.add("up", sum(each.values()), each)
+        else:
+            rollup.add("down", 5.0, {})
+        points.append(Point(NOON - HOUR + timedelta(minutes=number), rollup, 1.0))
+    return Series(60.0, tuple(points))
+
+
+def drawn(*phases: dict[str, float] | None) -> Chart | None:
+    return chart(series(*phases), (NOON - HOUR, NOON))
+
+
+def test_phases_lie_upon_each_other_in_their_order() -> None:
+    found = drawn({"transfer": 0.05, "connect": 0.05}, {"transfer": 0.1, "connect": 0.1})
+    assert found is not None
+    assert [(each.phase, each.number) for each in found.areas] == [("connect", 1), ("transfer", 6)]
+    connect, transfer = (re.findall(r"([\d.]+) ([\d.]+)", each.path) for each in found.areas)
+    assert connect[:2] == [("0", "152.4"), ("16", "104.8")]
+    assert transfer[:2] == [("0", "104.8"), ("16", "9.5")]
+    assert transfer[2:] == [("16", "104.8"), ("0", "152.4")], "and back along what lies below"
+    assert found.lines == [(105, "100 ms"), (10, "200 ms")]
+
+
+def test_what_was_not_measured_is_a_gap() -> None:
+    found = drawn({"connect": 0.1}, {"connect": 0.1}, None, {"connect": 0.1})
+    assert found is not None
+    (area,) = found.areas
+    assert area.path.count("M") == 2
+
+
+def test_without_a_good_probe_there_is_no_chart() -> None:
+    assert drawn(None, None) is None
+    assert drawn() is None
+
+
+def test_the_phases_of_a_plugin_follow_in_the_colour_of_the_last() -> None:
+    assert ordered({"warm", "transfer", "resolve", "brew"}) == ["resolve", "transfer", "brew", "warm"]
+    found = drawn({"resolve": 0.1, "brew": 0.1, "warm": 0.1})
+    assert found is not None
+    assert [each.number for each in found.areas] == [0, 7, 7]
+
+
+@given(st.lists(st.none() | st.dictionaries(st.sampled_from(["connect", "tls"]), st.floats(1e-6, 1e4), min_size=1)))
+def test_nothing_is_drawn_outside(phases: list[dict[str, float] | None]) -> None:
+    found = drawn(*phases[:60])
+    for x, y in re.findall(r"([\d.-]+) ([\d.-]+)", "".join(each.path for each in found.areas) if found else ""):
+        assert 0 <= float(x) <= WIDTH
+        assert 0 <= float(y) <= HEIGHT
