@@ -43,11 +43,9 @@ function percent(share) {
 }
 
 function observed(endpoint) {
-  const only = document.querySelector("main").dataset.endpoint;
-  if (only !== undefined) {
-    if (only === endpoint.name) refresh();
-    return;
-  }
+  const shown = document.querySelector("main").dataset;
+  if (shown.endpoint === endpoint.name) refresh();
+  if (shown.overview === undefined) return;
   const row = rows.get(endpoint.name);
   if (!row || row.dataset.state !== endpoint.state || row.dataset.flags !== endpoint.flags.join(" ")) {
     refresh();
