@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.config.secrets import Masker
+    from monitor.core.announcements import Announcement
     from monitor.core.maintenance import Window
     from monitor.core.model import Endpoint
     from monitor.core.quantities import Duration
@@ -77,6 +78,7 @@ class Config:
     endpoints: tuple[Endpoint, ...]  # in the order of the file, disabled ones too
     sinks: tuple[SinkSettings, ...]
     maintenance: tuple[Window, ...] = ()
+    announcements: tuple[Announcement, ...] = ()
     plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed
     masker: Masker = attrs.field(eq=False, repr=False)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from monitor.config import Access, Config
+from monitor.config.announcing import Announcing
 from monitor.config.fields import Fields, Mistakes, built, mistakes, table_of
 from monitor.config.files import Source, read
 from monitor.config.problems import Problems
@@ -128,6 +129,9 @@ class _Loading:
         tables.known_groups()
         references.hold_dependencies()
         maintenance = list(self._each([self.main], "maintenance", windows.window))
+        announcements = list(
+            self._each([self.main], "announcement", Announcing(self._fields, self.problems).announcement)
+        )
         self.problems.raise_any()
 
         names = tuple(sink.name for sink in sinks)
@@ -143,6 +147,7 @@ class _Loading:
             dead_man=monitor.dead_man,
             endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
             maintenance=tuple(maintenance),
+            announcements=tuple(announcements),
             sinks=tuple(sinks),
             plugins=tuple(_references(registry)),
             masker=self.masker,

@@ -19,7 +19,7 @@ from monitor.plugin import OptionError
 from monitor.plugin import check_option as key
 from monitor.validators import url_with
 
-TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "sink")
+TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "announcement", "sink")
 INCLUDED_TABLES = ("endpoint", "sink")
 _MOST_IN_A_ROW = 10_000
 
@@ -38,6 +38,18 @@ def title(text: str) -> None:
         raise ValueError(f"expected a name other than ., .. and *, got {shown(text)}")
     if text.startswith("group:"):
         raise ValueError(f'expected a name that does not begin with "group:", got {shown(text)}')
+
+
+def _heading(text: str) -> None:
+    if not 1 <= len(text) <= 200:
+        raise ValueError(f"expected 1-200 characters, got {len(text)}")
+    if not text.isprintable():
+        raise ValueError(f"expected printable characters, got {text!a}")
+
+
+def _prose(text: str) -> None:
+    if len(text) > 2000:
+        raise ValueError(f"expected at most 2000 characters, got {len(text)}")
 
 
 def _in_a_row(number: int) -> None:
@@ -209,6 +221,18 @@ class MaintenanceTable:
     days: tuple[Day, ...] = key(default=(), doc="of a weekly window")
     at: time | None = key(default=None, doc="when a weekly window begins, by the clocks of timezone")
     timezone: str | None = key(default=None, doc="an IANA name; a weekly window without is in UTC")
+
+
+@attrs.frozen(kw_only=True)
+class AnnouncementTable:
+    """`[[announcement]]`: what people shall read on the page."""
+
+    title: str = key(doc="in a few words", validator=_heading)
+    text: str = key(default="", doc="more about it; plain text", validator=_prose)
+    level: Literal["information", "warning"] = key(default="information", doc="how it looks")
+    start: datetime | None = key(default=None, doc="from when on it is shown, with an offset; default at once")
+    end: datetime | None = key(default=None, doc="until when, with an offset; default for as long as it stands there")
+    public: bool = key(default=True, doc="visitors see it, where they see the page")
 
 
 @attrs.frozen(kw_only=True)

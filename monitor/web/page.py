@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from monitor.core.announcements import current
 from monitor.core.model import Code
 from monitor.web import drawing, objects, words
 from monitor.web.api import visible
@@ -109,6 +110,7 @@ class Overview:
             incidents=incidents[:MOST_INCIDENTS],
             more_incidents=len(incidents[MOST_INCIDENTS:]),
             windows=objects.UPTIME_WINDOWS,
+            announcements=current(self._face.config.announcements, self._face.clock.wall(), all_of_them=caller.reads),
         )
 
     def row(self, endpoint: Endpoint, record: Record, caller: Caller) -> Row:

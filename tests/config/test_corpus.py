@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from monitor.config.load import load
+from monitor.core.announcements import Announcement
 from monitor.core.errors import ConfigError
 from monitor.core.maintenance import Once, Weekly, Window
 
@@ -99,6 +100,19 @@ def test_maintenance_and_dependencies():
         Weekly(days=frozenset({2, 6}), at=time(23, 30), duration=3600, zone=ZoneInfo("Europe/Berlin")),
     )
     assert always.when == Weekly(days=frozenset({0}), at=time(0), duration=7 * 86400, zone=UTC)
+
+
+def test_announcements():
+    environ = {"READ_TOKEN": "x", "PASSWORD": "p@ss", "TOKEN": "tok-12345"}
+    (found,) = load(Path("good-everything.toml"), environ=environ).announcements
+    assert found == Announcement(
+        title="Payments move",
+        text="Tonight.\nBear with us.",
+        level="warning",
+        start=datetime(2026, 12, 1, 11, tzinfo=UTC),
+        end=datetime(2026, 12, 2, 6, tzinfo=UTC),
+        public=False,
+    )
 
 
 def test_own_keys_go_before_defaults_and_nothing_is_merged():

@@ -14,6 +14,7 @@ from checks.tcp import TcpStep
 from monitor.config.load import load
 from monitor.config.schema import (
     AccessTable,
+    AnnouncementTable,
     DefaultsTable,
     EndpointTable,
     MaintenanceTable,
@@ -38,6 +39,7 @@ TABLES = {
     "`[plugins]`": PluginsTable,
     "`[[endpoint]]`": EndpointTable,
     "`[[maintenance]]`": MaintenanceTable,
+    "`[[announcement]]`": AnnouncementTable,
     "`[[sink]]`": SinkTable,
     "Connections": Connecting,
     **{f"Check `{kind}`": plugin.cls for kind, plugin in REGISTRY.checks.items() if plugin.origin == "nursery-monitor"},

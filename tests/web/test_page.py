@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import zipfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import attrs
 import httpx
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 from support.face import PlainFace, down, record, saw, shop, start, transition
 
 from monitor.config import Access
+from monitor.core.announcements import Announcement
 from monitor.core.model import Code, Incident, Reason, State, Status
 from monitor.web.assets import clock_time
 from monitor.web.words import counts, headline
@@ -125,6 +127,31 @@ async def test_many_incidents_do_not_bury_the_page(nursery: trio.Nursery) -> Non
     page = await get(nursery, face)
     assert sum(attributes.get("class") == "incident" for _, attributes in page.tags) == 5
     assert "and 4 more" in page.text
+
+
+async def test_announcements_come_first_to_whom_they_concern(nursery: trio.Nursery) -> None:
+    access = Access(public=True, read_token="r" * 20)
+    face = PlainFace([shop(public=True)], access=access)
+    later = face.clock.wall() + timedelta(hours=1)
+    face.config = attrs.evolve(
+        face.config,
+        announcements=(
+            Announcement(title="just so"),
+            Announcement(title="a migration", text="<b>tonight</b>", level="warning", end=later),
+            Announcement(title="for the team", public=False),
+            Announcement(title="tomorrow", start=later),
+        ),
+    )
+    visitor = (await get(nursery, face)).text
+    reader = (await get(nursery, face, authorization=f"Bearer {'r' * 20}")).text
+    assert visitor.index("a migration") < visitor.index("<b>tonight</b>") < visitor.index("just so")
+    assert "for the team" in reader
+    assert "for the team" not in visitor
+    assert "tomorrow" not in reader
+    face.clock.advance(hours=1)
+    text = (await get(nursery, face)).text
+    assert "a migration" not in text
+    assert "tomorrow" in text
 
 
 async def test_an_empty_config_is_told_what_to_do(nursery: trio.Nursery) -> None:
