@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from monitor.config import Config, Listen
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
-    from monitor.core.model import Endpoint, Incident, PutBack
+    from monitor.core.model import Endpoint, Incident, Observation, PutBack
     from monitor.core.ports import Clock, Rand
     from monitor.net import Net
     from monitor.reload import Hangups, Read
@@ -194,6 +194,10 @@ class Daemon:
     async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
         """Try dead deliveries again, in order; see `Store.put_back`."""
         return await self._engine.outbox.put_back(ids, sink=sink, force=force)
+
+    async def probe(self, endpoint: Endpoint) -> Observation | None:
+        """Probe what is not watched; see `Engine.probe`."""
+        return await self._engine.probe(endpoint)
 
     async def heartbeat(self, token: str, *, signal: str | None, message: str, ping: float | None) -> bool:
         """Take a heartbeat; see `Heartbeats.push`."""

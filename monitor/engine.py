@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 _DRAIN_GRACE = 1.5
 
 
+def _share(config: Config) -> int:
+    """How many probes of what is not watched there may be at the same time: some more than of what is."""
+    return max(1, config.max_concurrent_probes // 10)
+
+
 class Engine:
     """Probes, decides, remembers and delivers."""
 
@@ -64,6 +69,7 @@ class Engine:
         self._clock = clock
         self._tally = tally
         self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
+        self._guests = trio.CapacityLimiter(_share(config))
         self._supervisor: Supervisor | None = None  # until there is a nursery for checkers
         self.outbox = Outbox(
             store,
@@ -153,6 +159,14 @@ class Engine:
         self._tally.probed(endpoint.name, observation.status)
         return observation
 
+    async def probe(self, endpoint: Endpoint) -> Observation | None:
+        """Probe what is not watched, beside the checkers, which it takes no slot from; None: too many do the same."""
+        with trio.move_on_after(endpoint.timeout):
+            async with self._guests:
+                mask = self.config.masker or None
+                return await probe_once(endpoint, net=self._net, clock=self._clock, mask=mask)
+        return None
+
     async def apply(self, config: Config, changed: Changes) -> None:
         """Go by *config* from now on, which differs as *changed* says; whoever is watched no longer is let go."""
         assert self._supervisor is not None  # noqa: S101 - reload runs among the checkers
@@ -162,6 +176,7 @@ class Engine:
         self.config = config
         self._configure()
         self._slots.total_tokens = config.max_concurrent_probes
+        self._guests.total_tokens = _share(config)
         self.outbox.replace_sinks({sink.name: sink for sink in config.sinks})
         beginning = len(changed.endpoints.changed) + len(changed.endpoints.added)
         for name in changed.endpoints.changed:

@@ -13,7 +13,7 @@ from monitor.core.facts import declared
 from monitor.core.model import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prometheus_client.core import Metric as Family
 
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 _SUCCESS = {Status.UP: 1, Status.DEGRADED: 1, Status.DOWN: 0}  # of `unknown` nothing is known
 
 
-def of_observations(observations: Iterable[tuple[Endpoint, Observation]]) -> Iterator[Family]:
+def labels_of(endpoint: Endpoint) -> dict[str, str]:
+    """The labels that every sample of *endpoint* has."""
+    return {"endpoint": endpoint.name, "group": endpoint.group or "", "check": endpoint.kind}
+
+
+def of_observations(
+    observations: Iterable[tuple[Endpoint, Observation]], labels_of: Callable[[Endpoint], dict[str, str]] = labels_of
+) -> Iterator[Family]:
     """Every family that *observations* have samples of, once each; of an endpoint there is one at most."""
     families: dict[str, Family] = {}
 
@@ -64,8 +71,3 @@ def _of_facts(endpoint: Endpoint, last: Observation) -> Iterator[tuple[Metric, d
                     yield metric, {}, since + float(metric.of(value))
             except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
                 continue
-
-
-def labels_of(endpoint: Endpoint) -> dict[str, str]:
-    """The labels that every sample of *endpoint* has."""
-    return {"endpoint": endpoint.name, "group": endpoint.group or "", "check": endpoint.kind}

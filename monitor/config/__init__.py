@@ -12,8 +12,10 @@ import attrs
 from monitor.core.model import ALL, Route
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from monitor.config.modules import Module
     from monitor.config.secrets import Masker
     from monitor.core.announcements import Announcement
     from monitor.core.maintenance import Window
@@ -79,6 +81,8 @@ class Config:
     sinks: tuple[SinkSettings, ...]
     maintenance: tuple[Window, ...] = ()
     announcements: tuple[Announcement, ...] = ()
+    probe_api: bool = False
+    modules: Mapping[str, Module] = attrs.field(factory=dict)  # of `/probe`, by name
     plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed
     masker: Masker = attrs.field(eq=False, repr=False)
 

@@ -12,6 +12,7 @@ from monitor.config import Access, Config
 from monitor.config.announcing import Announcing
 from monitor.config.fields import Fields, Mistakes, built, mistakes, table_of
 from monitor.config.files import Source, read
+from monitor.config.modules import Modules
 from monitor.config.problems import Problems
 from monitor.config.references import References
 from monitor.config.schema import (
@@ -132,6 +133,7 @@ class _Loading:
         announcements = list(
             self._each([self.main], "announcement", Announcing(self._fields, self.problems).announcement)
         )
+        modules = Modules(self._fields, tables, self.problems).all_of(self.main)
         self.problems.raise_any()
 
         names = tuple(sink.name for sink in sinks)
@@ -148,6 +150,8 @@ class _Loading:
             endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
             maintenance=tuple(maintenance),
             announcements=tuple(announcements),
+            probe_api=monitor.probe_api,
+            modules=modules,
             sinks=tuple(sinks),
             plugins=tuple(_references(registry)),
             masker=self.masker,

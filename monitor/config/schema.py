@@ -19,7 +19,7 @@ from monitor.plugin import OptionError
 from monitor.plugin import check_option as key
 from monitor.validators import url_with
 
-TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "announcement", "sink")
+TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "announcement", "module", "sink")
 INCLUDED_TABLES = ("endpoint", "sink")
 _MOST_IN_A_ROW = 10_000
 
@@ -153,7 +153,7 @@ class MonitorTable:
     dead_man: str | None = key(
         default=None, doc="where to send a sign of life each minute", validator=url_with("http", "https", secret=True)
     )
-    probe_api: Any = key(default=None, doc="serve blackbox_exporter's /probe", available=False)
+    probe_api: bool = key(default=False, doc="serve blackbox_exporter's /probe, with the modules")
 
 
 @attrs.frozen(kw_only=True)
@@ -233,6 +233,16 @@ class AnnouncementTable:
     start: datetime | None = key(default=None, doc="from when on it is shown, with an offset; default at once")
     end: datetime | None = key(default=None, doc="until when, with an offset; default for as long as it stands there")
     public: bool = key(default=True, doc="visitors see it, where they see the page")
+
+
+@attrs.frozen(kw_only=True)
+class ModuleTable:
+    """`[module.NAME]`: how `/probe` looks at a target that is named then. All other keys belong to its check."""
+
+    check: str = key(doc="kind of check")
+    timeout: Duration = key(default=Duration(5), doc="for a whole probe; less where Prometheus waits less")
+    expect: tuple[Expression, ...] = key(default=(), doc="CEL expressions: one that is false means down")
+    degraded: tuple[Expression, ...] = key(default=(), doc="CEL expressions: one that is false means degraded")
 
 
 @attrs.frozen(kw_only=True)

@@ -8,7 +8,7 @@ import attrs
 
 from monitor.config import SinkSettings
 from monitor.config.fields import table_of
-from monitor.config.schema import DefaultsTable, EndpointTable, SinkTable
+from monitor.config.schema import DefaultsTable, EndpointTable, ModuleTable, SinkTable
 from monitor.config.texts import without_password
 from monitor.core.errors import PluginError
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 T = TypeVar("T", EndpointTable, SinkTable)
 P = TypeVar("P", Check, Sink)
 
-_DEFAULTS, _ENDPOINT, _SINK = (
-    frozenset(attribute.name for attribute in attrs.fields(cls)) for cls in (DefaultsTable, EndpointTable, SinkTable)
+_DEFAULTS, _ENDPOINT, _SINK, _MODULE = (
+    frozenset(attribute.name for attribute in attrs.fields(cls))
+    for cls in (DefaultsTable, EndpointTable, SinkTable, ModuleTable)
 )
-_OWN: dict[type, frozenset[str]] = {EndpointTable: _ENDPOINT, SinkTable: _SINK}
+_OWN: dict[type, frozenset[str]] = {EndpointTable: _ENDPOINT, SinkTable: _SINK, ModuleTable: _MODULE}
 
 
 @attrs.frozen
@@ -171,7 +172,7 @@ class Tables:
         with self._problems.at(source, *place, key):
             plugin = self._check(values.get("check"), options.get("url"))
             cls = usable(plugin, EndpointTable, self._fields)
-            compiled = [self._expectations(source, (*place, each), cls, values.get(each, ())) for each in _LISTS]
+            compiled = [self.expectations(source, (*place, each), cls, values.get(each, ())) for each in _LISTS]
             with self._problems.at(source, *place):
                 defaults = self._defaults_of.get(plugin.kind)
                 check = self._fields.table(cls, options, defaults=defaults, others=_ENDPOINT)
@@ -240,14 +241,19 @@ class Tables:
 
     def _check(self, kind: str | None, url: object) -> Plugin[Check]:
         if kind is not None:
-            return _chosen(kind, self._registry.checks, "check")
+            return self.chosen_check(kind)
         if url is None:
             raise ValueError("is missing, and there is no url whose scheme says it")
         return check_for(self._fields.texts.read(url), self._registry, self._by_scheme)
 
-    def _expectations(
+    def chosen_check(self, kind: str) -> Plugin[Check]:
+        """The check called *kind*. Raises ValueError."""
+        return _chosen(kind, self._registry.checks, "check")
+
+    def expectations(
         self, source: Source, place: tuple[str | int, ...], cls: type[Check], sources: tuple[str, ...]
     ) -> Expectations:
+        """Compile *sources*, which stand at *place*, for a check of *cls*."""
         if not sources:
             return NO_EXPECTATIONS
         if (cls, sources) not in self._compiled:
@@ -263,7 +269,7 @@ class Tables:
 
 _LISTS = ("expect", "degraded")
 NO_EXPECTATIONS = Expectations()
-_WORD = {EndpointTable: "endpoint", SinkTable: "sink"}
+_WORD = {EndpointTable: "endpoint", SinkTable: "sink", ModuleTable: "module"}
 
 
 def _manner(sink: Sink) -> Manner:

@@ -3,6 +3,7 @@
 gatus.py        config.yaml of Gatus
 conditions.py   its conditions as CEL
 uptime_kuma.py  the backup of Uptime Kuma
+blackbox.py     blackbox.yml of blackbox_exporter
 tables.py       what all of them need: names that can be, our tables as TOML
 
 Nothing is dropped silently: what has no counterpart is named in `Imported.left_out`.
@@ -21,4 +22,5 @@ class Imported:
 
     endpoints: list[dict[str, Any]] = attrs.field(factory=list)
     sinks: list[dict[str, Any]] = attrs.field(factory=list)
+    modules: dict[str, dict[str, Any]] = attrs.field(factory=dict)  # of `/probe`
     left_out: list[str] = attrs.field(factory=list)  # a sentence each

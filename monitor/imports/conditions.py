@@ -71,7 +71,7 @@ def _compared(left: str, subject: str, operator: str, right: str) -> str:
         choices = ", ".join(_literal(left, each.strip()) for each in function["inside"].split(","))
         expression = f"{subject} in [{choices}]"
     elif function["name"] == "pat":
-        expression = f"{subject}.matches({_quoted(_regex(function['inside']))})"
+        expression = f"{subject}.matches({quoted(_regex(function['inside']))})"
     else:
         raise UnknownConditionError(right)
     return f"!({expression})" if operator == "!=" else expression
@@ -84,7 +84,7 @@ def _literal(left: str, text: str) -> str:
         return _duration(text)
     if _NUMBER.fullmatch(text) or text in ("true", "false", "null"):
         return text
-    return _quoted(text)
+    return quoted(text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text)
 
 
 def _duration(text: str) -> str:
@@ -97,6 +97,6 @@ def _regex(glob: str) -> str:
     return "(?s)^" + ".*".join(re.escape(part) for part in glob.split("*")) + "$"
 
 
-def _quoted(text: str) -> str:
-    text = text.strip("'\"") if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+def quoted(text: str) -> str:
+    """*text* as a text of CEL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n") + "'"

@@ -13,7 +13,8 @@ _UNDERSTOOD = frozenset(
     {"name", "group", "url", "method", "body", "headers", "interval", "conditions", "alerts", "client", "enabled"}
 )
 _CLIENT = frozenset({"insecure", "ignore-redirect", "timeout"})
-_TOP = frozenset({"endpoints", "services", "alerting", "metrics", "debug"})
+_TOP = frozenset({"endpoints", "services", "external-endpoints", "alerting", "metrics", "debug"})
+_EXTERNAL = frozenset({"name", "group", "token", "alerts", "enabled", "heartbeat"})
 _CHATS = frozenset({"slack", "discord"})
 _VARIABLE = re.compile(r"\$(?=[A-Za-z_])(\w+)")
 
@@ -25,6 +26,8 @@ def imported(document: object) -> Imported:
     sinks = _sinks(table(config.get("alerting"), "alerting"), result)
     for index, each in enumerate(tables(config.get(listed), listed)):
         result.endpoints.append(_endpoint(each, f"{listed}[{index}]", names, sinks, result.left_out))
+    for index, each in enumerate(tables(config.get("external-endpoints"), "external-endpoints")):
+        result.endpoints.append(_external(each, f"external-endpoints[{index}]", names, sinks, result.left_out))
     if others := sorted(config.keys() - _TOP):
         result.left_out.append(f"the settings {joined(others)}")
     return result
@@ -48,6 +51,29 @@ def _endpoint(
     _alerts(tables(each.get("alerts"), f"{place}.alerts"), sinks, ours)
     others = [*sorted(each.keys() - _UNDERSTOOD), *(f"client.{key}" for key in sorted(client.keys() - _CLIENT))]
     if others:
+        left_out.append(f'of "{name}": {joined(others)}')
+    return ours
+
+
+def _external(
+    each: dict[str, Any], place: str, names: Names, sinks: frozenset[str], left_out: list[str]
+) -> dict[str, Any]:
+    """What says itself how it is: a heartbeat, whose caller needs another URL."""
+    group = possible(each.get("group")) or None
+    name = names.take(each.get("name"), group)
+    ours: dict[str, Any] = {"name": name, "check": "heartbeat", "token": _inserted(str(each.get("token", "")))}
+    if group:
+        ours["group"] = group
+    if interval := table(each.get("heartbeat"), f"{place}.heartbeat").get("interval"):
+        ours["interval"] = str(interval)
+    else:
+        ours["interval"] = "24h"
+        left_out.append(f'of "{name}": Gatus expects no heartbeat of it at any time; 24h stand for that')
+    if each.get("enabled") is False:
+        ours["enabled"] = False
+    _alerts(tables(each.get("alerts"), f"{place}.alerts"), sinks, ours)
+    left_out.append(f'of "{name}": the URL of its caller, which is /api/v1/heartbeat/TOKEN?status=up here')
+    if others := sorted(each.keys() - _EXTERNAL):
         left_out.append(f'of "{name}": {joined(others)}')
     return ours
 

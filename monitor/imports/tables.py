@@ -70,6 +70,8 @@ def text(imported: Imported, source: str) -> str:
     if imported.left_out:
         head += ["#", "# Left out:", *(f"# - {each}" for each in imported.left_out)]
     body = tomli_w.dumps({"endpoint": imported.endpoints, "sink": imported.sinks}) if imported.endpoints else ""
+    if imported.modules:
+        body += tomli_w.dumps({"monitor": {"probe_api": True}, "module": imported.modules})
     return "\n".join([*head, "", body.strip()]).strip() + "\n"
 
 

@@ -15,6 +15,7 @@
     chronicle.py  incidents for people: a page, and an RSS feed
     badges.py   for READMEs and wikis
     metrics.py  everything, for Prometheus
+    blackbox.py  blackbox_exporter's /probe
     quieting.py the forms of the pages for an admin: silences, acknowledgements
     page.py     the pages, with templates/ and static/
     routes.py   the table of routes, each with its audience
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from monitor.config import Config
     from monitor.config.changes import Changes
     from monitor.core.errors import Problem
-    from monitor.core.model import Endpoint, Incident, PutBack
+    from monitor.core.model import Endpoint, Incident, Observation, PutBack
     from monitor.core.ports import Clock, Rand
     from monitor.core.silences import Silence, Silences
     from monitor.core.tally import Tally
@@ -121,6 +122,9 @@ class Face(Protocol):
 
     async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
         """Try dead deliveries again; None: all, or all to *sink*. StoreError passes."""
+
+    async def probe(self, endpoint: Endpoint) -> Observation | None:
+        """Probe what is not watched, once, within its timeout; None: too many are probed so at the same time."""
 
     async def heartbeat(self, token: str, *, signal: str | None, message: str, ping: float | None) -> bool:
         """Take a heartbeat: *signal* None (it works), `down`, `start` or `log`, *ping* in seconds.

@@ -78,6 +78,16 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/api/v1/endpoints/{name}"): Operation(
         summary="One endpoint, with its last observation", answer="EndpointDetail"
     ),
+    ("GET", "/probe"): Operation(
+        summary="Probe a target by a module, as blackbox_exporter does; 404 without [monitor] probe_api",
+        media="text/plain",
+        query={
+            "target": {**TEXT, "description": "a URL, or what blackbox_exporter takes for one"},
+            "module": {**TEXT, "default": "http_2xx", "description": "a name of [module.NAME]"},
+            "hostname": {**TEXT, "description": "the name by which the target is asked for"},
+            "debug": {**FLAG, "description": "in words, with the module"},
+        },
+    ),
     ("GET", "/api/v1/endpoints/{name}/history"): Operation(
         summary="The points of a chart, from results or from roll-ups",
         answer="History",

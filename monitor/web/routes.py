@@ -18,6 +18,7 @@ from monitor.web.answers import json_answer
 from monitor.web.api import Api
 from monitor.web.assets import Looks, Static
 from monitor.web.badges import Badges
+from monitor.web.blackbox import Blackbox
 from monitor.web.chronicle import Chronicle
 from monitor.web.detail import Detail
 from monitor.web.feed import Live
@@ -80,6 +81,7 @@ def table(face: Face, gate: Gate) -> tuple[Resource, ...]:
         ways("/healthz", GET=(everybody, api.healthz)),
         ways("/readyz", GET=(everybody, api.readyz)),
         ways("/metrics", GET=(readers, metrics.scrape)),
+        ways("/probe", GET=(readers, Blackbox(face).probe)),
         ways("/api/v1/endpoints", GET=(public, api.endpoints)),
         ways("/api/v1/endpoints/{name}", GET=(public, api.endpoint)),
         ways("/api/v1/endpoints/{name}/history", GET=(public, history.of)),

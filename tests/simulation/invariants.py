@@ -33,10 +33,12 @@ def outcomes_and_deliveries(witness: Witness) -> Iterator[str]:
     """Every committed transition has its recorded outcome, and every alert a delivery or a dead letter for each of
     its sinks."""
     alerts = {(each["data"]["incident"] or {}).get("id") for each in witness.alerts.values()}
+    # When flapping ends, or who flaps leaves, it is told of by the incident that the sink knows.
+    late = {each["data"]["endpoint"]["name"] for each in witness.fresh.alerts if each["type"] in COUNTED}
     for transition in witness.fresh.transitions:
-        if transition.after is None:
-            continue  # who leaves while it flaps is told of by the incident that the sink knows
-        if transition.outcome is Outcome.ALERTED and transition.incident not in alerts and not witness.failed_lately:
+        if transition.after is None or transition.endpoint in late or witness.failed_lately:
+            continue
+        if transition.outcome is Outcome.ALERTED and transition.incident not in alerts:
             yield f"transition {transition.id} says it was alerted, and there is no alert"
     fired: dict[str, set[str]] = {}
     for row in witness.rows.values() if witness.over else ():

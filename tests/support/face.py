@@ -31,8 +31,11 @@ from monitor.core.model import (
 from monitor.core.tally import Tally
 from monitor.holds import Holds
 from monitor.live import LiveFeed, Moved, Observed
+from monitor.net.sockets import SocketNet
+from monitor.probing import probe_once
 from monitor.silencer import Silencer
 from monitor.store import Entry, Record
+from monitor.system import SystemClock
 from monitor.web.app import create_app
 from monitor.web.server import listen, serve
 from support.entries import NOW, StandingClock
@@ -128,10 +131,17 @@ class PlainFace:
         self.flagged: dict[str, list[str]] = {}
         self.silencer = Silencer(self.store, clock=self.clock, rand=self.rand, changed=lambda: None)
         self.reload_problems: tuple[Problem, ...] = ()
+        self.guests = 1  # how many may be probed that are not watched
         self.reloaded: Changes | MonitorError = Changes()  # what a reload comes to
 
     async def put_back(self, ids: Collection[int] | None, *, sink: str | None, force: bool) -> PutBack:
         return await self.store.put_back(ids, sink=sink, sinks=("ops",), force=force, at=self.clock.wall())
+
+    async def probe(self, endpoint: Endpoint) -> Observation | None:
+        """Really; there is room for `guests`."""
+        if not self.guests:
+            return None
+        return await probe_once(endpoint, net=SocketNet(), clock=SystemClock(), mask=self.config.masker or None)
 
     async def heartbeat(self, token: str, *, signal: str | None, message: str, ping: float | None) -> bool:
         self.pushes.append((token, signal, message, ping))

@@ -48,6 +48,7 @@ MATRIX: dict[tuple[str, str], dict[str, Row]] = {
     ("GET", "/healthz"): {"": EVERYBODY},
     ("GET", "/readyz"): {"": EVERYBODY},
     ("GET", "/metrics"): {"": READERS},
+    ("GET", "/probe"): {"": ABSENT},  # without probe_api; tests/web/test_blackbox.py has it with
     ("GET", "/api/v1/openapi.json"): {"": EVERYBODY},
     ("GET", "/api/v1/endpoints"): {"": LISTED},
     ("GET", "/api/v1/endpoints/{name}"): {"public": LISTED, "private": READERS, "missing": ABSENT},

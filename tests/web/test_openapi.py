@@ -38,6 +38,7 @@ ASKED: dict[tuple[str, str], list[dict[str, Any]]] = {
     ("GET", "/healthz"): [{}],
     ("GET", "/readyz"): [{}],
     ("GET", "/metrics"): [{}],
+    ("GET", "/probe"): [{"params": {"target": "http://127.0.0.1:1/"}}],
     ("GET", f"{V1}/openapi.json"): [{}],
     ("GET", f"{V1}/endpoints"): [
         {},
