@@ -40,6 +40,19 @@ def _is_https(url: str) -> bool:
     return url.startswith("https:")
 
 
+def _content_length(headers: Mapping[str, str]) -> int:
+    return int(headers.get("content-length", -1))
+
+
+def _last_modified(headers: Mapping[str, str]) -> float:
+    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 - for the daemon; `validate` has no use for it
+
+    parsed = parsedate_tz(headers["last-modified"])
+    if parsed is None:
+        raise ValueError("not a date")
+    return mktime_tz(parsed)
+
+
 @attrs.frozen(kw_only=True)
 class Http(Connecting):
     """Fetch a URL; up when the status is 2xx, or whatever `expect` says."""
@@ -54,7 +67,14 @@ class Http(Connecting):
                 Metric("probe_http_status_code", "Status code of the last answer, 0: there was none.", default=0),
             ),
         ),
-        "headers": Fact({"content-type": "text/plain"}, "its headers, names in lower case, repeated ones joined"),
+        "headers": Fact(
+            {"content-type": "text/plain"},
+            "its headers, names in lower case, repeated ones joined",
+            metrics=(
+                Metric("probe_http_content_length", "Content-Length, -1: it was not sent.", _content_length, default=0),
+                Metric("probe_http_last_modified_timestamp_seconds", "Last-Modified, in Unix seconds.", _last_modified),
+            ),
+        ),
         "body": Fact("text", "its body as text: UTF-8, or what the charset says", keep=False),
         "json": Fact(None, "its body as JSON", keep=False),
         "url": Fact(

@@ -22,30 +22,33 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from monitor import violations
-from monitor.core.model import State
+from monitor.core.model import State, Status
 from monitor.gauges import labels_of, of_observations
 from monitor.store import Record
 from monitor.web.objects import shown_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric as Family
     from starlette.requests import Request
 
-    from monitor.core.model import Endpoint, Status
+    from monitor.core.model import Endpoint
     from monitor.web import Face, Lateness
     from monitor.web.access import Caller
 
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 _OWN_LABELS = frozenset({"endpoint", "group", "check"})
+_RESULTS = ("delivered", "retry", "dead")
+_AT_ONCE = 100  # endpoints looked at in one round of the loop
 
 
 @attrs.frozen(kw_only=True)
 class Snapshot:
     """What one scrape shows."""
 
-    endpoints: tuple[tuple[Endpoint, Record], ...]
+    endpoints: tuple[tuple[Endpoint, Record, Sequence[str]], ...]  # with its flags
+    sinks: tuple[str, ...]
     lateness: Mapping[str, Lateness]
     probes: Mapping[tuple[str, Status], int]
     deliveries: Mapping[tuple[str, str], int]
@@ -78,16 +81,23 @@ class Metrics:
 
     async def _snapshot(self) -> Snapshot:
         face = self._face
-        records, tally = face.records(), face.tally
+        letters = await face.store.letter_counts()
+        config, records, tally = face.config, face.records(), face.tally
+        endpoints = []
+        for number, each in enumerate(config.enabled, start=1):
+            endpoints.append((each, records.get(each.name) or Record(name=each.name), face.flags(each)))
+            if number % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
         return Snapshot(
-            endpoints=tuple((each, records.get(each.name) or Record(name=each.name)) for each in face.config.enabled),
+            endpoints=tuple(endpoints),
+            sinks=tuple(each.name for each in config.sinks),
             lateness=dict(face.lateness()),
             probes=dict(tally.probes),
             deliveries=dict(tally.deliveries),
             dropped=face.store.dropped,
             violations=dict(violations.counts),
             gauges={
-                "monitor_endpoints": ("Endpoints that are watched.", len(face.config.enabled)),
+                "monitor_endpoints": ("Endpoints that are watched.", len(endpoints)),
                 "monitor_ready": ("Whether /readyz says yes.", face.not_ready() is None),
                 "monitor_live_clients": ("Clients of the live feed.", face.feed.listeners),
                 "monitor_config_last_reload_successful": (
@@ -95,7 +105,8 @@ class Metrics:
                     not face.reload_problems,
                 ),
                 "monitor_store_available": ("Whether the database can be written.", face.store.trouble is None),
-                "monitor_outbox_pending": ("Deliveries that wait.", await face.store.pending()),
+                "monitor_outbox_pending": ("Deliveries that wait.", letters["pending"]),
+                "monitor_outbox_dead": ("Deliveries that were given up, and can be put back.", letters["dead"]),
             },
         )
 
@@ -112,7 +123,7 @@ class _Shown(Collector):
         yield from self._of_schedules()
         yield from self._of_states()
         probed = self.snapshot.endpoints
-        yield from of_observations((endpoint, record.last) for endpoint, record in probed if record.last is not None)
+        yield from of_observations((endpoint, record.last) for endpoint, record, _ in probed if record.last is not None)
 
     def _of_the_monitor(self) -> Iterator[Family]:
         build = GaugeMetricFamily("monitor_build_info", "The version that runs.", labels=["version"])
@@ -123,7 +134,9 @@ class _Shown(Collector):
         deliveries = CounterMetricFamily(
             "monitor_deliveries", "Tries to deliver an alert, by what came of them.", labels=["sink", "result"]
         )
-        for key, count in self.snapshot.deliveries.items():
+        # From zero: what begins at one is no increase to Prometheus.
+        none = {(sink, result): 0 for sink in self.snapshot.sinks for result in _RESULTS}
+        for key, count in {**none, **self.snapshot.deliveries}.items():
             deliveries.add_metric(key, count)
         yield deliveries
         dropped = CounterMetricFamily("monitor_results_dropped", "Results that were never written.")
@@ -138,8 +151,9 @@ class _Shown(Collector):
 
     def _of_schedules(self) -> Iterator[Family]:
         probes = CounterMetricFamily("monitor_probes", "Probes made.", labels=["endpoint", "status"])
-        for (endpoint, status), count in self.snapshot.probes.items():
-            probes.add_metric((endpoint, str(status)), count)
+        for endpoint, _, _ in self.snapshot.endpoints:
+            for status in Status:
+                probes.add_metric((endpoint.name, str(status)), self.snapshot.probes.get((endpoint.name, status), 0))
         lag = GaugeMetricFamily("monitor_schedule_lag_seconds", "How late the latest probe began.", labels=["endpoint"])
         missed = CounterMetricFamily(
             "monitor_ticks_missed", "Slots of the schedule that passed unused.", labels=["endpoint"]
@@ -152,13 +166,20 @@ class _Shown(Collector):
     def _of_states(self) -> Iterator[Family]:
         info = GaugeMetricFamily("monitor_endpoint_info", "An endpoint and its labels from the config.")
         state = GaugeMetricFamily("monitor_endpoint_state", "Whether the endpoint is in this state.")
-        for endpoint, record in self.snapshot.endpoints:
+        flag = GaugeMetricFamily("monitor_endpoint_flag", "What is so about the endpoint beside its state.")
+        reason = GaugeMetricFamily("monitor_endpoint_reason", "Why the last probe was not a good one.")
+        for endpoint, record, flags in self.snapshot.endpoints:
             labels = labels_of(endpoint)
             info.add_sample(info.name, {**_from_config(endpoint.labels), **labels}, 1)
             now = shown_state(endpoint, record)
             for each in State:
                 state.add_sample(state.name, {**labels, "state": str(each)}, each is now)
-        yield from (info, state)
+            for name in flags:
+                flag.add_sample(flag.name, {**labels, "flag": name}, 1)
+            if record.last is not None and record.last.status is not Status.UP:
+                why = record.last.reason
+                reason.add_sample(reason.name, {**labels, "code": str(why.code), "phase": why.phase or ""}, 1)
+        yield from (info, state, flag, reason)
 
 
 def _from_config(labels: Mapping[str, str]) -> dict[str, str]:

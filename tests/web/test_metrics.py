@@ -8,17 +8,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.entries import NOW
-from support.face import Late, PlainFace, record, saw, shop, start
+from support.face import Late, PlainFace, down, record, saw, shop, start
 from support.probes import endpoint as endpoint_of
 
 from checks.http import Http
 from checks.websocket import WebSocket
+from monitor.config import SinkSettings
 from monitor.core.health import Health
 from monitor.core.model import Code, Reason, State, Status
+from monitor.core.quantities import Duration
+from monitor.sinks.log import Log
 from monitor.store import Record
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 FACTS = {
     "status": 200,
+    "headers": {"content-length": "1256", "last-modified": "Sun, 06 Nov 1994 08:49:37 GMT"},
     "url": "https://shop.example.org/",
     "redirects": 1,
     "http_version": "1.1",
@@ -83,6 +88,8 @@ async def test_an_observation_in_the_words_of_blackbox_exporter(nursery: trio.Nu
         "probe_http_redirects": 1,
         "probe_http_version": 1.1,
         "probe_http_uncompressed_body_length": 1256,
+        "probe_http_content_length": 1256,
+        "probe_http_last_modified_timestamp_seconds": 784111777,
         "probe_ip_protocol": 4,
         "probe_ssl_earliest_cert_expiry": (NOW + timedelta(days=1)).timestamp(),
     }
@@ -104,6 +111,49 @@ async def test_a_failure_has_no_answer_and_what_nobody_knows_is_no_failure(
     assert of(found, "probe_success", endpoint="shop") == success
     assert of(found, "probe_http_status_code", endpoint="shop") == code
     assert of(found, "probe_ssl_earliest_cert_expiry", endpoint="shop") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "length", "modified"),
+    [
+        ({}, -1, None),
+        ({"content-length": "0", "last-modified": "yesterday"}, 0, None),
+        ({"content-length": "…", "last-modified": "Sun, 06 Nov 1994 08:49:37 -0000"}, None, 784111777),
+    ],
+)
+async def test_what_the_headers_say(
+    nursery: trio.Nursery, headers: dict[str, str], length: int | None, modified: int | None
+) -> None:
+    face = PlainFace([website()])
+    face.knows(record("shop", last=saw("shop", facts=FACTS | {"headers": headers})))
+    found = await samples(nursery, face)
+    assert of(found, "probe_http_content_length", endpoint="shop") == length
+    assert of(found, "probe_http_last_modified_timestamp_seconds", endpoint="shop") == modified
+
+
+async def test_why_a_probe_failed_and_what_is_so_beside_the_state(nursery: trio.Nursery) -> None:
+    face = PlainFace([website(), website("well")])
+    face.knows(down("shop"), record("well"))
+    face.flagged["shop"] = ["maintenance"]
+    found = await samples(nursery, face)
+    labels = {"endpoint": "shop", "group": "", "check": "http"}
+    reasons = [dict(have) for name, have in found if name == "monitor_endpoint_reason"]
+    flags = [dict(have) for name, have in found if name == "monitor_endpoint_flag"]
+    assert reasons == [{**labels, "code": "connect", "phase": "connect"}]
+    assert flags == [{**labels, "flag": "maintenance"}]
+
+
+async def test_counters_begin_at_zero(nursery: trio.Nursery) -> None:
+    """Prometheus sees no increase in a count that is there for the first time with 1."""
+    face = PlainFace([website()])
+    face.config = attrs.evolve(
+        face.config, sinks=(SinkSettings(name="ops", kind="log", sink=Log(), give_up_after=Duration(60)),)
+    )
+    found = await samples(nursery, face)
+    for status in Status:
+        assert of(found, "monitor_probes_total", endpoint="shop", status=str(status)) == 0
+    for result in ("delivered", "retry", "dead"):
+        assert of(found, "monitor_deliveries_total", sink="ops", result=result) == 0
 
 
 async def test_other_checks_have_phases_of_their_own(nursery: trio.Nursery) -> None:
@@ -162,6 +212,7 @@ async def test_the_monitor_itself(nursery: trio.Nursery) -> None:
     assert of(found, "monitor_schedule_lag_seconds", endpoint="shop") == 0.25
     assert of(found, "monitor_ticks_missed_total", endpoint="shop") == 7
     assert of(found, "monitor_outbox_pending") == 0
+    assert of(found, "monitor_outbox_dead") == 0
     assert of(found, "monitor_endpoints") == 1
     assert of(found, "monitor_ready") == 1
     assert of(found, "monitor_config_last_reload_successful") == 1
@@ -169,8 +220,9 @@ async def test_the_monitor_itself(nursery: trio.Nursery) -> None:
 
 
 async def test_every_metric_is_documented(nursery: trio.Nursery) -> None:
-    face = PlainFace([website()])
-    face.knows(record("shop", last=saw("shop", phases=PHASES, facts=FACTS)))
+    face = PlainFace([website(), website("down"), endpoint_of(WebSocket(url="wss://feed.example.org/"), name="feed")])
+    face.knows(record("shop", last=saw("shop", phases=PHASES, facts=FACTS)), down("down"), record("feed"))
+    face.flagged["down"] = ["maintenance"]
     text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     names = {name for name, _ in await samples(nursery, face) if not name.startswith("process_")}
     assert [name for name in sorted(names) if f"`{name}" not in text] == []
