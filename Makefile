@@ -8,7 +8,7 @@ UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint simulate planted crash bench bench-scale soak hostile hostile-clients lock clean
+.PHONY: run demo test lint simulate planted crash bench bench-scale bench-face soak hostile hostile-clients lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -31,6 +31,9 @@ bench: $(BENCH_VENV)/.benches  ## what it costs, beside its peers; some ten minu
 
 bench-scale: $(BENCH_VENV)/.benches  ## ten minutes at 1,000 probes a second, 50,000 and 100,000 endpoints
 	$(BENCH_VENV)/bin/python -m benchmarks.run scale $(ARGS)
+
+bench-face: $(BENCH_VENV)/.benches  ## 1,000 endpoints, 20 live pages: how long a page takes, and how late probes are then
+	$(BENCH_VENV)/bin/python -m benchmarks.face $(ARGS)
 
 soak: $(BENCH_VENV)/.benches  ## 200,000 probes, good and hostile mixed: nothing grows
 	$(BENCH_VENV)/bin/python -m benchmarks.run soak $(ARGS)

@@ -43,6 +43,7 @@ class Running:
 
     pid: int
     ready_after: float  # wall seconds since it was started
+    url: str
     database: Path
 
     def cpu(self) -> float:
@@ -80,9 +81,10 @@ def running(config: Path) -> Iterator[Running]:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
-        if not process.stdout.readline().startswith(b"ready: "):
+        ready, _, url = process.stdout.readline().decode().strip().partition(" ")
+        if ready != "ready:":
             raise BadAnswer("monitor run did not become ready")
-        yield Running(process.pid, time.monotonic() - began, config.parent / "data" / "monitor.db")
+        yield Running(process.pid, time.monotonic() - began, url, config.parent / "data" / "monitor.db")
         process.send_signal(signal.SIGTERM)
         if code := process.wait(timeout=10):
             raise BadAnswer(f"monitor run left with {code}")

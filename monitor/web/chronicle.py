@@ -70,7 +70,7 @@ class Chronicle:
         ]
         older = shown[-1].number if len(found) > PAGE else None
         going_on = sum(each.resolved_at is None for each in lines)
-        return self.looks.page(
+        return await self.looks.page(
             "incidents.html", request, caller, lines=lines, older=older, first=not request.url.query, open=going_on
         )
 

@@ -18,6 +18,7 @@ from monitor.web.api import visible_one
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from markupsafe import Markup
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -51,7 +52,7 @@ class Past:
 
     chart: drawing.Chart | None = None
     percentiles: Mapping[str, float] = attrs.field(factory=dict)  # seconds
-    days: drawing.Bar | None = None
+    days: Markup | None = None
     incidents: Sequence[Incident] = ()
     transitions: Sequence[Transition] = ()
 
@@ -94,7 +95,7 @@ class Detail:
         except StoreError:
             past = None  # the page must live when the database does not
         last, failed = (record.last, record.failed) if caller.reads else (None, None)
-        return self.looks.page(
+        return await self.looks.page(
             "endpoint.html",
             request,
             caller,
@@ -105,7 +106,7 @@ class Detail:
             past=past,
             window=window,
             windows=WINDOWS,
-            phases=drawing.PHASES,
+            day_count=DAYS,
             longest=LONGEST_TEXT,
         )
 
@@ -130,10 +131,10 @@ class Detail:
         )
 
 
-def _days(series: Series, today: int) -> drawing.Bar:
+def _days(series: Series, today: int) -> Markup:
     """How each of the last days was, the latest at the end."""
     found = {point.at.toordinal(): point.uptime for point in series.points}
-    return drawing.Bar([_day(found.get(today - ago)) for ago in reversed(range(DAYS))], DAYS)
+    return drawing.bar([_day(found.get(today - ago)) for ago in reversed(range(DAYS))], DAYS)
 
 
 def _day(uptime: float | None) -> str:

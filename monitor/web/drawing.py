@@ -10,7 +10,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import attrs
+from markupsafe import Markup
 
+from monitor.core.model import timestamp
 from monitor.core.quantities import seconds_text
 
 if TYPE_CHECKING:
@@ -31,58 +33,50 @@ PHASES = ("resolve", "connect", "tls", "handshake", "processing", "dialogue", "t
 WIDTH, HEIGHT = 960, 200  # of a chart
 
 
-@attrs.frozen
-class Bar:
-    """Statuses, oldest first, at most *cells* of them."""
-
-    statuses: Sequence[str]
-    cells: int
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """The path of each status, the latest result at the right end; what is not there yet is `none`."""
-        return _paths(self.statuses, self.cells)
-
-    @property
-    def letters(self) -> str:
-        """The same, short, for page.js."""
-        return "".join(LETTERS[each] for each in self.statuses)
-
-    @property
-    def words(self) -> str:
-        """The same, for those who do not see it: `58 up, 2 down`."""
-        counted = [(name, self.statuses.count(name)) for name in LETTERS]
-        return ", ".join(f"{count} {name}" for name, count in reversed(counted) if count)
+def bar(statuses: Sequence[str], cells: int, at: datetime | None = None) -> Markup:
+    """The latest of *statuses* at the right end of *cells*; with *at*, when that began, it is kept up to date."""
+    shapes = "".join([f'<path class="{name}" d="{path}"/>' for name, path in paths(statuses, cells).items()])
+    letters = "".join([LETTERS.get(each, "") for each in statuses])
+    live = "" if at is None else f' data-letters="{letters}" data-at="{timestamp(at)}"'
+    return Markup(  # noqa: S704 - of our own words and numbers
+        f'<svg class="bar" viewBox="0 0 {cells * PITCH} 22" preserveAspectRatio="none" role="img"'
+        f' aria-label="{in_words(statuses) or "none yet"}"{live}>{shapes}</svg>'
+    )
 
 
-def _paths(statuses: Sequence[str], cells: int) -> dict[str, str]:
-    paths: dict[str, str] = {}
+def in_words(statuses: Sequence[str]) -> str:
+    """What a bar shows, for those who do not see it: `2 down, 58 up`."""
+    counted = [(name, statuses.count(name)) for name in reversed(LETTERS)]
+    return ", ".join([f"{count} {name}" for name, count in counted if count])
+
+
+def paths(statuses: Sequence[str], cells: int) -> dict[str, str]:
+    """The path of each status; what is not there yet is `none`."""
+    found: dict[str, str] = {}
     at = cells - len(statuses)
     if at > 0:
-        paths["none"] = f"M0 11h{at * PITCH}"
+        found["none"] = f"M0 11h{at * PITCH}"
     for status, run in groupby(statuses[-cells:]):
         length = sum(1 for _ in run)
         for middle in _MIDDLES[status]:
-            paths[status] = f"{paths.get(status, '')}M{at * PITCH} {middle}h{length * PITCH}"
+            found[status] = f"{found.get(status, '')}M{at * PITCH} {middle}h{length * PITCH}"
         at += length
-    return paths
+    return found
 
 
-@attrs.frozen
-class Spark:
-    """A line of latencies: *points* in cells and tenths of a millisecond, upwards; *top* is as high as it goes."""
+def spark(latencies: Sequence[float], cells: int) -> Markup:
+    """A line with the latest latency at the right end of *cells*, those that are NaN left out.
 
-    points: str
-    top: int
-
-
-def spark(latencies: Sequence[float], cells: int) -> Spark | None:
-    """The line, with the latest result at *cells* - 1; None where there is nothing to draw."""
+    Its points are in cells and tenths of a millisecond, upwards, so that page.js can add to them.
+    """
     first = cells - len(latencies)
     points = [(first + i, round(each * 10_000)) for i, each in enumerate(latencies) if not math.isnan(each)]
-    if len(points) < 2:
-        return None
-    return Spark(" ".join(f"{x},{y}" for x, y in points), max(1, *(y for _, y in points)))
+    top = max([1, *[y for _, y in points]])
+    line = " ".join([f"{x},{y}" for x, y in points])
+    return Markup(  # noqa: S704 - numbers
+        f'<svg class="spark" viewBox="0 -{top} {cells - 1} {top}" preserveAspectRatio="none" aria-hidden="true">'
+        f'<polyline points="{line}" transform="scale(1 -1)"/></svg>'
+    )
 
 
 @attrs.frozen

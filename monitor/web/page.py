@@ -12,9 +12,8 @@ import attrs
 
 from monitor.core.announcements import current
 from monitor.core.model import Code
-from monitor.web import drawing, objects, words
+from monitor.web import objects, words
 from monitor.web.api import visible
-from monitor.web.recents import CELLS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,21 +33,6 @@ if TYPE_CHECKING:
 MOST_INCIDENTS = 5  # shown at the top of the overview
 
 
-@attrs.frozen
-class History:
-    """The latest results, drawn."""
-
-    bar: drawing.Bar
-    spark: drawing.Spark | None
-    at: datetime | None  # when the latest began
-
-    @classmethod
-    def of(cls, recent: Recent) -> History:
-        """Draw *recent*."""
-        bar = drawing.Bar(recent.statuses, CELLS)
-        return cls(bar, drawing.spark(recent.latencies, CELLS), recent.at)
-
-
 @attrs.frozen(kw_only=True)
 class Row:
     """An endpoint as a page shows it; what is None is not known, or not for this caller."""
@@ -65,7 +49,7 @@ class Row:
     flags: tuple[str, ...] = ()
     acknowledged: Acknowledgement | None = None
     uptime: Mapping[str, float | None] = attrs.field(factory=dict)
-    history: History | None = None
+    recent: Recent | None = None
 
 
 @attrs.frozen
@@ -99,7 +83,7 @@ class Overview:
         rows = [self.row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
         states = [row.state for row in rows]
         incidents = [row for row in rows if row.incident is not None]
-        return self._looks.page(
+        return await self._looks.page(
             "overview.html",
             request,
             caller,
@@ -136,7 +120,7 @@ class Overview:
             latency=objects.latency(record),
             flags=tuple(self._face.flags(endpoint)),
             acknowledged=None if incident is None else incident.acknowledged,
-            history=History.of(self._recents.of(endpoint.name)),
+            recent=self._recents.of(endpoint.name),
         )
 
 

@@ -41,7 +41,7 @@ class Quieting:
 
     async def silences(self, request: Request, caller: Caller) -> Response:
         """Show those that are active, and to an admin the form for one more; `target` of the query is filled in."""
-        return self._page(request, caller, {"target": request.query_params.get("target", "")})
+        return await self._page(request, caller, {"target": request.query_params.get("target", "")})
 
     async def silence(self, request: Request, caller: Caller) -> Response:
         """Silence a target, from now on for some time."""
@@ -52,11 +52,11 @@ class Quieting:
             comment = asking.text(asked, "comment", LONGEST_TEXT)
             await self.face.silencer.add(target, duration=duration, author=author, comment=comment)
         except asking.AskingError as exc:
-            return self._page(request, caller, asked, exc.status, str(exc))
+            return await self._page(request, caller, asked, exc.status, str(exc))
         except StoreError as exc:
-            return self._page(request, caller, asked, 503, f"The silence could not be kept: {exc}.")
+            return await self._page(request, caller, asked, 503, f"The silence could not be kept: {exc}.")
         except MonitorError as exc:
-            return self._page(request, caller, asked, 409, f"{exc}.")
+            return await self._page(request, caller, asked, 409, f"{exc}.")
         return RedirectResponse(_links(request).silences, 303)
 
     async def end(self, request: Request, caller: Caller) -> Response:
@@ -64,9 +64,9 @@ class Quieting:
         try:
             silence = await self.face.silencer.end(request.path_params["id"])
         except StoreError as exc:
-            return self._page(request, caller, {}, 503, f"The end could not be kept: {exc}.")
+            return await self._page(request, caller, {}, 503, f"The end could not be kept: {exc}.")
         if silence is None:
-            return self._page(request, caller, {}, 404, "There is no such silence any more.")
+            return await self._page(request, caller, {}, 404, "There is no such silence any more.")
         return RedirectResponse(_links(request).silences, 303)
 
     async def acknowledge(self, request: Request, _caller: Caller) -> Response:
@@ -82,12 +82,12 @@ class Quieting:
             return failure(request, 404, "There is no such open incident any more.")
         return RedirectResponse(_links(request).endpoint(incident.endpoint), 303)
 
-    def _page(
+    async def _page(
         self, request: Request, caller: Caller, asked: Mapping[str, str], status: int = 200, wrong: str | None = None
     ) -> Response:
         endpoints = self.face.config.endpoints
         groups = {f"group:{each.group}": None for each in endpoints if each.group is not None}
-        return self.looks.page(
+        return await self.looks.page(
             "silences.html",
             request,
             caller,

@@ -15,10 +15,13 @@ import trio
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Status
+from monitor.web.drawing import bar, in_words, spark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from markupsafe import Markup
 
     from monitor.store import Result
     from monitor.web import Face
@@ -38,6 +41,7 @@ class Recent:
     statuses: list[str] = attrs.field(factory=list)
     latencies: array[float] = attrs.field(factory=lambda: array("f"))  # seconds; NaN where the probe was no good one
     at: datetime | None = None  # when the latest began
+    _drawn: tuple[Markup, Markup] | None = None
 
     def add(self, result: Result) -> None:
         """Add what came next."""
@@ -45,6 +49,29 @@ class Recent:
         self.latencies.append(result.duration if result.status in _GOOD else math.nan)
         del self.statuses[:-CELLS], self.latencies[:-CELLS]
         self.at = result.started_at
+        self._drawn = None
+
+    @property
+    def words(self) -> str:
+        """How many of which status."""
+        return in_words(self.statuses)
+
+    @property
+    def bar(self) -> Markup:
+        """The statuses, as a picture."""
+        return self._pictures[0]
+
+    @property
+    def spark(self) -> Markup:
+        """The latencies, as a picture."""
+        return self._pictures[1]
+
+    @property
+    def _pictures(self) -> tuple[Markup, Markup]:
+        """Drawn once for all who look at them."""
+        if self._drawn is None:
+            self._drawn = bar(self.statuses, CELLS, self.at), spark(self.latencies, CELLS)
+        return self._drawn
 
 
 class Recents:

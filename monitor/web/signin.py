@@ -38,7 +38,7 @@ class SignIn:
 
     async def form(self, request: Request, caller: Caller) -> Response:
         """Show the form, or who is signed in."""
-        return self._page(request, caller)
+        return await self._page(request, caller)
 
     async def sign_in(self, request: Request, caller: Caller) -> Response:
         """Look at the token: 303 to the first page with a session, or the form again."""
@@ -49,11 +49,13 @@ class SignIn:
             session = self.gate.sign_in(request.scope, token)
         except GuessingError as exc:
             wait = math.ceil(exc.wait)
-            answer = self._page(request, caller, 429, f"Too many wrong tokens; the next one is looked at in {wait} s.")
+            answer = await self._page(
+                request, caller, 429, f"Too many wrong tokens; the next one is looked at in {wait} s."
+            )
             answer.headers["retry-after"] = str(wait)
             return answer
         if session is None:
-            answer = self._page(request, caller, 401, "This is not one of the tokens.")
+            answer = await self._page(request, caller, 401, "This is not one of the tokens.")
             answer.headers["www-authenticate"] = 'Bearer realm="monitor"'
             return answer
         self.gate.sign_out(request.scope)  # whoever signs in anew leaves nothing behind
@@ -66,9 +68,9 @@ class SignIn:
         self.gate.sign_out(request.scope)
         return self._away(request, Links.within(request.scope["path"]).login, None)
 
-    def _page(self, request: Request, caller: Caller, status: int = 200, wrong: str | None = None) -> Response:
+    async def _page(self, request: Request, caller: Caller, status: int = 200, wrong: str | None = None) -> Response:
         access = self.face.config.access
-        return self.looks.page(
+        return await self.looks.page(
             "login.html",
             request,
             caller,

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from monitor.web.drawing import LETTERS, Bar
+from monitor.web.drawing import LETTERS, paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,13 +88,13 @@ def test_what_the_script_draws_is_what_the_server_draws(service: Service, daemon
         service.status = status
         page.wait_for_timeout(700)
     bar = row(page, "shop").locator(".bar")
-    letters, paths = bar.evaluate("""bar => [
+    letters, drawn = bar.evaluate("""bar => [
         bar.dataset.letters,
         [...bar.children].map(path => [path.getAttribute("class"), path.getAttribute("d")]),
     ]""")
     assert {"u", "d"} <= set(letters)
     statuses = {letter: status for status, letter in LETTERS.items()}
-    assert dict(paths) == Bar([statuses[each] for each in letters], 60).paths
+    assert dict(drawn) == paths([statuses[each] for each in letters], 60)
 
 
 def test_the_page_of_incidents_is_live(service: Service, daemon: Daemon, visit: Visit) -> None:
