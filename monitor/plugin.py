@@ -7,7 +7,7 @@ loads every check class and must stay cheap.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, TypeVarTuple
 
 import attrs
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from monitor.core.ports import Clock
     from monitor.net import TLS, Addressing, Net, Stream, Vet
     from monitor.net.transport import Transport
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
 
@@ -149,6 +152,7 @@ class Probe:
         expected: frozenset[str] = frozenset(),
         mentioned: frozenset[str] = frozenset(),
         beat: Beat | None = None,
+        endpoint: str = "",
     ) -> None:
         """Begin; made by the engine, or by `monitor.testing`."""
         self.beat = beat  # of a check with a `push_token`
@@ -165,6 +169,7 @@ class Probe:
         self._clock = clock
         self._expected = expected
         self._mentioned = mentioned
+        self._endpoint = endpoint
         self._http: httpx.AsyncClient | None = None
         self._streams: list[Stream] = []
 
@@ -197,6 +202,12 @@ class Probe:
     def monotonic(self) -> float:
         """Seconds on the event loop's clock."""
         return self._clock.monotonic()
+
+    def time_left(self) -> float:
+        """Seconds until the deadline: for a library in a thread, which must be told a timeout of its own."""
+        import trio  # noqa: PLC0415
+
+        return max(0.0, trio.current_effective_deadline() - trio.current_time())
 
     def expects(self, fact: str) -> bool:
         """Does the endpoint's `expect` mention *fact*? Then the check's own default for it does not apply."""
@@ -267,6 +278,19 @@ class Probe:
 
             self._http = httpx.AsyncClient(transport=self.transport(), trust_env=False, timeout=None)  # noqa: S113 - the probe's deadline holds
         return self._http
+
+    async def in_thread(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Call *work* with *args* in a thread, for a library that blocks; return what it returns, raise what it raises.
+
+        At the deadline, or when the monitor stops, the call is left behind: a thread cannot be killed. So tell the
+        library to end by itself, within `time_left()`. Sixty-four calls run at once, those left behind not counted;
+        the wait for a free thread is the monitor's own trouble. An endpoint with four that were left behind and still
+        run begins no more: its probes are `unknown` until one comes back. *work* must not touch the probe: give it
+        values, and note facts when it is back.
+        """
+        from monitor.threads import threads_of_this_run  # noqa: PLC0415 - it costs Trio, which only who probes needs
+
+        return await threads_of_this_run().call(functools.partial(work, *args), owner=self._endpoint, trace=self)
 
     def finish(self, began: float) -> float:
         """End the last phase, close every connection; return the probe's duration in seconds.

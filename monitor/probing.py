@@ -46,6 +46,7 @@ async def probe_once(
         expected=endpoint.expect.names,
         mentioned=endpoint.expect.names | endpoint.degraded.names,
         beat=beat,
+        endpoint=endpoint.name,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
     answer, bug, deadline_passed = await _contained(endpoint, probe)

@@ -57,8 +57,14 @@ class Trace(Protocol):
     """
 
     facts: dict[str, Any]
-    own_trouble: str | None
     certificate_expires: datetime | None
+
+    @property
+    def own_trouble(self) -> str | None:
+        """What of the monitor's own keeps the probe waiting now."""
+
+    @own_trouble.setter
+    def own_trouble(self, why: str | None) -> None: ...
 
     def phase(self, name: str | None) -> None:
         """Say what begins now."""

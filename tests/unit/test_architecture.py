@@ -24,6 +24,7 @@ HERE = Path(__file__).relative_to(ROOT)
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "violations"}),
     frozenset({"net", "store"}),
+    frozenset({"threads"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
     frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
