@@ -6,6 +6,7 @@ A check is an attrs class derived from `Check`: its fields are the config keys, 
 with a `Verdict`. See docs/plugins.md.
 """
 
+from monitor.companion import Companion
 from monitor.core.errors import DeliveryError, ProbeError, describe
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.facts import Fact, Metric
@@ -24,6 +25,7 @@ __all__ = [
     "ByteSize",
     "Check",
     "Code",
+    "Companion",
     "DeliveryError",
     "Duration",
     "ExpectationError",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from monitor.companion import Companions
 from monitor.heartbeats import Heartbeats
 from monitor.holds import Holds
 from monitor.maintenance import MaintenanceLedger
@@ -87,6 +88,7 @@ class Engine:
         )
         self.silencer = Silencer(store, clock=clock, rand=rand, changed=self.recorder.review_open)
         self.heartbeats = Heartbeats(store, clock=clock, woken=self._heard)
+        self.companions = Companions(clock)
         self._ledger = MaintenanceLedger(store, clock=clock, known=self.recorder.records)
         self._self_watch = SelfWatch(
             store,
@@ -140,6 +142,7 @@ class Engine:
                 record=self._self_watch.record,
                 slots=self._slots,
                 quiet=self.heartbeats.quiet_until,
+                beside=self.companions.beside,
             )
             self.recorder.probe_now = supervisor.probe_now
             enabled = self.config.enabled
@@ -154,8 +157,14 @@ class Engine:
         supervisor.stop_all()
 
     async def _probe(self, endpoint: Endpoint) -> Observation:
-        mask, beat = self.config.masker or None, self.heartbeats.beat(endpoint)
-        observation = await probe_once(endpoint, net=self._net, clock=self._clock, mask=mask, beat=beat)
+        observation = await probe_once(
+            endpoint,
+            net=self._net,
+            clock=self._clock,
+            mask=self.config.masker or None,
+            beat=self.heartbeats.beat(endpoint),
+            companion=self.companions.of(endpoint),
+        )
         self._tally.probed(endpoint.name, observation.status)
         return observation
 

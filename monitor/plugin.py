@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from monitor.companion import Companion, Staying
     from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
     from monitor.core.ports import Clock
@@ -116,13 +117,18 @@ class Check:
         """The secret by which the endpoint tells how it is, in place of being asked; None: it is asked."""
         return None
 
+    @property
+    def stays(self) -> bool:
+        """Does it keep something between two probes of a watched endpoint? Then `probe.companion` is there for it."""
+        return False
+
     @classmethod
     def for_target(cls, url: str) -> dict[str, Any]:
         """The options that `monitor check URL` means, for a URL with one of the `schemes`."""
         return {"url": url}
 
     async def probe(self, probe: Probe) -> Verdict:
-        """Look at the endpoint once, on a fresh connection.
+        """Look at the endpoint once, on a fresh connection, or on one that was kept (`Probe.keep`).
 
         The caller owns the deadline: take no timeout, and let `trio.Cancelled` pass. Return a failing Verdict for
         anything the endpoint did wrong; raise only for bugs. What the network layer raises may pass, too: it
@@ -153,9 +159,11 @@ class Probe:
         mentioned: frozenset[str] = frozenset(),
         beat: Beat | None = None,
         endpoint: str = "",
+        companion: Companion | None = None,
     ) -> None:
         """Begin; made by the engine, or by `monitor.testing`."""
         self.beat = beat  # of a check with a `push_token`
+        self.companion = companion  # of a check that `stays`; None where nobody will be there after this probe
         self.facts: dict[str, Any] = {}
         self.phases: dict[str, float] = {}
         self.current_phase: str | None = None
@@ -255,6 +263,26 @@ class Probe:
         Phase tls, and the facts of `connect`. *host* is whom the certificate must name. Raises ProbeError.
         """
         await self._net.start_tls(stream, host, trace=self, tls=tls)
+
+    async def keep(self, staying: Staying) -> Any:
+        """What stays with the endpoint between its probes, begun by *staying* where nothing does.
+
+        *staying* is called as by Trio's `Nursery.start`: with `task_status`, whose `started(value)` it calls once
+        it has begun; `keep` returns that value, at this probe and the next. Until then the deadline is this probe's,
+        and facts and phases are noted here; it may use this probe no more afterwards, but for what it connected to,
+        which is closed when it ends. What it raises fails the next probe, which comes at once, as if that had
+        raised it; it may also return, which is nobody's fault. Then it is begun anew after a pause, in which `keep`
+        raises the last complaint. It is cancelled when the endpoint is no longer watched, its config changes, or a
+        probe runs into its deadline. For a check that `stays`, and where there is a `companion`.
+        """
+        if self.companion is None:
+            raise RuntimeError("there is no companion: the check does not say that it stays, or nobody watches")
+        opened = len(self._streams)
+        value = await self.companion.get(staying)
+        if len(self._streams) > opened:
+            self.companion.adopt(self._streams[opened:])
+            del self._streams[opened:]
+        return value
 
     def transport(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from monitor.core.errors import describe
+from monitor.core.errors import describe, leaves
 from monitor.core.facts import kept
 from monitor.core.model import Code, Observation, Reason, Status, Verdict
 from monitor.core.quantities import seconds_text
@@ -20,8 +20,9 @@ from monitor.net.reasons import reason_of
 from monitor.plugin import Check, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
+    from monitor.companion import Companion
     from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint
@@ -33,12 +34,19 @@ WAITED_FOR = frozenset({Code.TIMEOUT, Code.DNS})  # a pong, a name server: given
 
 
 async def probe_once(
-    endpoint: Endpoint, *, net: Net, clock: Clock, mask: Mask | None, beat: Beat | None = None
+    endpoint: Endpoint,
+    *,
+    net: Net,
+    clock: Clock,
+    mask: Mask | None,
+    beat: Beat | None = None,
+    companion: Companion | None = None,
 ) -> Observation:
     """Probe *endpoint* once, within its timeout whatever its check or the server does.
 
     *mask* hides secrets in what people will read, None: there are none; *beat* is what came of an endpoint that is
-    heard and not asked. Raises only `trio.Cancelled`, when we ourselves are cancelled.
+    heard and not asked; *companion* keeps what stays after the probe. Raises only `trio.Cancelled`, when we ourselves
+    are cancelled.
     """
     probe = Probe(
         net=net,
@@ -47,10 +55,13 @@ async def probe_once(
         mentioned=endpoint.expect.names | endpoint.degraded.names,
         beat=beat,
         endpoint=endpoint.name,
+        companion=companion,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
     answer, bug, deadline_passed = await _contained(endpoint, probe)
     await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
+    if deadline_passed and companion is not None:
+        companion.let_go()  # what did not answer once is no use to the next probe
     phase = probe.current_phase
     try:
         duration = max(0.0, probe.finish(began))
@@ -127,22 +138,14 @@ def _judged(answer: object, bug: BaseException | None, phase: str | None) -> Ver
 
 def _failure(bug: BaseException, phase: str | None) -> Verdict:
     """Tell a failure of the endpoint that the net reported from a bug of the check."""
-    leaves = list(_leaves(bug))
-    reasons = [reason_of(leaf) for leaf in leaves]
-    for leaf, reason in zip(leaves, reasons, strict=True):
+    found = list(leaves(bug))
+    reasons = [reason_of(leaf) for leaf in found]
+    for leaf, reason in zip(found, reasons, strict=True):
         if reason is None:
             text = f"the check crashed: {type(leaf).__name__}: {describe(leaf)}"
             return Verdict.unknown(text, code=Code.CRASH, phase=phase)
     first = next(reason for reason in reasons if reason is not None)
     return Verdict(first.code.status, Reason(first.code, first.phase or phase, first.message))
-
-
-def _leaves(exc: BaseException) -> Iterator[BaseException]:
-    if isinstance(exc, BaseExceptionGroup):
-        for each in exc.exceptions:
-            yield from _leaves(each)
-    else:
-        yield exc
 
 
 def _too_late(endpoint: Endpoint, probe: Probe, phase: str | None) -> Verdict:

@@ -5,6 +5,7 @@ The supervisor knows when to probe and nothing of what comes of it: `probe` make
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,6 +14,7 @@ from monitor.core.schedule import first_probe, grid_for, next_probe
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from monitor.core.model import Endpoint, Observation
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     """Takes an observation; says whether a change is under way that wants the retry interval."""
     Quiet = Callable[[Endpoint], float | None]
     """Until when there is nothing to see of an endpoint, on the loop's clock; None: there is always something."""
+    Beside = Callable[[Endpoint, Callable[[], None]], AbstractAsyncContextManager[None]]
+    """Has something stay beside an endpoint whose check wants it, and wake it, for as long as the block runs."""
 
 
 BREATH = 0.5  # seconds from a probe to one that is asked for: who asks again and again is no reason to hammer a target
@@ -31,12 +35,19 @@ class Checker:
 
     # There may be a hundred thousand of them.
     __slots__ = (
-        *("_asked", "_due", "_life", "_nap", "_probe", "_quiet", "_record", "_slots"),
+        *("_asked", "_beside", "_due", "_life", "_nap", "_probe", "_quiet", "_record", "_slots"),
         *("endpoint", "lag", "missed", "progress_at", "stopped"),
     )
 
     def __init__(
-        self, endpoint: Endpoint, *, probe: Probing, record: Recording, slots: trio.CapacityLimiter, quiet: Quiet
+        self,
+        endpoint: Endpoint,
+        *,
+        probe: Probing,
+        record: Recording,
+        slots: trio.CapacityLimiter,
+        quiet: Quiet,
+        beside: Beside,
     ) -> None:
         """Check *endpoint* once `run` runs, taking one of *slots* for each probe."""
         self.endpoint = endpoint
@@ -48,6 +59,7 @@ class Checker:
         self._record = record
         self._slots = slots
         self._quiet = quiet
+        self._beside = beside
         self._due = 0.0
         self._life = trio.CancelScope()
         self._nap = trio.CancelScope()
@@ -63,7 +75,11 @@ class Checker:
             if after is not None:
                 await after.wait()
             with self._life:
-                await self._loop(among)
+                if getattr(self.endpoint.check, "stays", False):
+                    async with self._beside(self.endpoint, self.wake):
+                        await self._loop(among)
+                else:
+                    await self._loop(among)
         finally:
             self.stopped.set()
 
@@ -144,9 +160,11 @@ class Supervisor:
         record: Recording,
         slots: trio.CapacityLimiter,
         quiet: Quiet = lambda _: None,
+        beside: Beside = lambda _, __: nullcontext(),
     ) -> None:
         """Run checkers in *nursery*."""
         self._quiet = quiet
+        self._beside = beside
         self.checkers: dict[str, Checker] = {}
         self._nursery = nursery
         self._probe = probe
@@ -155,7 +173,14 @@ class Supervisor:
 
     def start(self, endpoint: Endpoint, *, after: trio.Event | None = None, among: int = 1) -> None:
         """Start to watch *endpoint*, once *after* is set; it is one of *among* that start together."""
-        checker = Checker(endpoint, probe=self._probe, record=self._record, slots=self._slots, quiet=self._quiet)
+        checker = Checker(
+            endpoint,
+            probe=self._probe,
+            record=self._record,
+            slots=self._slots,
+            quiet=self._quiet,
+            beside=self._beside,
+        )
         self.checkers[endpoint.name] = checker
         self._nursery.start_soon(checker.run, after, among, name=f"check:{endpoint.name}")
 

@@ -25,17 +25,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 import trio.testing
 
+from monitor.companion import Companions
 from monitor.config.fields import Fields
 from monitor.config.secrets import Masker
 from monitor.config.texts import Texts
 from monitor.core.alerting.render import render
 from monitor.core.errors import DeliveryError, ProbeError
 from monitor.core.expectations import compile_all
-from monitor.core.model import Code, Endpoint, Incident, Observation, Reason, State
+from monitor.core.model import Code, Endpoint, Incident, Observation, Reason, State, Status
 from monitor.core.quantities import Duration, seconds_text
 from monitor.net import ANY_ADDRESS
 from monitor.plugin import Check, Message, Sink
 from monitor.probing import probe_once
+from monitor.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,19 +77,7 @@ def look(
     *timeout* is the endpoint's, in virtual seconds; *expect* and *degraded* are its expressions. Raises
     ExpectationError for one that no config would take. Not for use inside a running event loop.
     """
-    endpoint = Endpoint(
-        name="test",
-        kind="test",
-        check=check,
-        target=check.target,
-        interval=Duration(30),
-        timeout=Duration(timeout),
-        retry_interval=Duration(5),
-        failure_threshold=1,
-        success_threshold=1,
-        expect=compile_all(expect, check.facts),
-        degraded=compile_all(degraded, check.facts),
-    )
+    endpoint = _endpoint(check, timeout=timeout, expect=expect, degraded=degraded)
 
     async def once() -> Observation:
         async with trio.open_nursery() as servers:
@@ -96,6 +86,60 @@ def look(
         return seen
 
     return trio.run(once, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def watch(
+    check: Check, server: Server | None = None, *, seconds: float, interval: float = 30.0, timeout: float = 5.0
+) -> list[Observation]:
+    """Watch *check* for so many virtual *seconds* as the daemon does, and give what was observed.
+
+    For a check that `stays`: what it keeps is there from one probe to the next. The first probe comes within
+    *interval*; while one is not up the next comes after 5 s. The rest is as for `look`.
+    """
+    endpoint = _endpoint(check, interval=interval, timeout=timeout)
+    seen: list[Observation] = []
+
+    async def record(_: Endpoint, observation: Observation) -> bool:
+        seen.append(observation)
+        return observation.status is not Status.UP
+
+    async def for_a_while() -> None:
+        clock = _Clock()
+        companions = Companions(clock)
+        async with trio.open_nursery() as servers:
+            net = _Net(servers, server)
+
+            async def probe(watched: Endpoint) -> Observation:
+                return await probe_once(watched, net=net, clock=clock, mask=None, companion=companions.of(watched))
+
+            async with trio.open_nursery() as checkers:
+                slots = trio.CapacityLimiter(1)
+                supervisor = Supervisor(checkers, probe=probe, record=record, slots=slots, beside=companions.beside)
+                supervisor.start(endpoint)
+                await trio.sleep(seconds)
+                supervisor.stop_all()
+            servers.cancel_scope.cancel()
+
+    trio.run(for_a_while, clock=trio.testing.MockClock(autojump_threshold=0))
+    return seen
+
+
+def _endpoint(
+    check: Check, *, timeout: float, interval: float = 30.0, expect: Sequence[str] = (), degraded: Sequence[str] = ()
+) -> Endpoint:
+    return Endpoint(
+        name="test",
+        kind="test",
+        check=check,
+        target=check.target,
+        interval=Duration(interval),
+        timeout=Duration(timeout),
+        retry_interval=Duration(5),
+        failure_threshold=1,
+        success_threshold=1,
+        expect=compile_all(expect, check.facts),
+        degraded=compile_all(degraded, check.facts),
+    )
 
 
 S = TypeVar("S", bound=Sink)

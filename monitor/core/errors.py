@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from monitor.core.model import Reason
 
@@ -112,3 +112,12 @@ def describe(exc: BaseException) -> str:
             return text
         step = step.__cause__ or step.__context__
     return type(exc).__name__
+
+
+def leaves(exc: BaseException) -> Iterator[BaseException]:
+    """The exceptions in *exc* that are no groups: itself, or all that it holds."""
+    if isinstance(exc, BaseExceptionGroup):
+        for each in exc.exceptions:
+            yield from leaves(each)
+    else:
+        yield exc

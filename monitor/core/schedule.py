@@ -11,6 +11,7 @@ import math
 import attrs
 
 LONGEST_FIRST_WAIT = 15.0  # seconds: nobody waits longer than this for the first result, unless they are too many
+_TO_BE_TOLD = 0.5  # seconds for the probe that tells of a loss, before the one that tries again
 _FIRST_PROBES = 800  # a second, at most, beside the ordinary ones: half of what one process on one core can do
 
 
@@ -67,3 +68,15 @@ def next_probe(grid: Grid, *, started: float, now: float, retry_interval: float 
     if retry_interval is None:
         return regular
     return min(regular, Grid(anchor=started, interval=retry_interval).after(now))
+
+
+def pause_before_return(name: str, times: int, *, soon: int, retry_interval: float, interval: float) -> float:
+    """How long to wait until what *name* held, and lost, is begun again: the *times*-th time, in seconds.
+
+    *soon*: how often in a row it did not last. The first time it is within *retry_interval*, at a place of its own for
+    each name, so that all who lose theirs together do not come back together; then twice as long each time, up to
+    *interval*.
+    """
+    longest = min(math.ldexp(retry_interval, max(0, min(soon, 20) - 1)), interval)
+    shortest = min(_TO_BE_TOLD, longest / 2) if soon <= 1 else longest / 2
+    return shortest + spread(f"{name} {times}") * (longest - shortest)

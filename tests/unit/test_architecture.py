@@ -24,12 +24,12 @@ HERE = Path(__file__).relative_to(ROOT)
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "violations"}),
     frozenset({"net", "store"}),
-    frozenset({"threads"}),
+    frozenset({"companion", "threads"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
     frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
     frozenset({"config"}),
-    frozenset({"web", "testing"}),
+    frozenset({"web"}),
     frozenset(
         {
             "supervisor",
@@ -46,7 +46,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "maintenance",
         }
     ),
-    frozenset({"selfwatch"}),
+    frozenset({"selfwatch", "testing"}),
     frozenset({"engine"}),
     frozenset({"daemon", "oneshot", "trial", "imports", "backtest"}),
     frozenset({"demo"}),
