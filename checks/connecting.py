@@ -15,7 +15,7 @@ from zlib import crc32
 
 import attrs
 
-from checks.options import address, min_tls, name_server, server_name, version_of
+from checks.options import address, min_tls, name_server, proxy, server_name, version_of
 from monitor.api import (
     TLS,
     Addressing,
@@ -26,6 +26,7 @@ from monitor.api import (
     NameServer,
     OptionError,
     Probe,
+    Proxy,
     Verdict,
     certificates_file,
     check_option,
@@ -110,14 +111,34 @@ class Connecting(Check):
 
     @cached_property
     def addressing(self) -> Addressing:
-        """How to find addresses."""
+        """How to find addresses, and through whom to go there."""
         return Addressing(
             address=self.address,
             ip_version=self.ip_version,
             dns_ttl=self.dns_ttl,
             dns_resolver=None if self.dns_resolver is None else NameServer.parse(self.dns_resolver),
+            proxy=self._through,
         )
+
+    @property
+    def _through(self) -> Proxy | None:
+        return None
 
     def verdict(self, probe: Probe) -> Verdict:
         """Up, or degraded where a certificate that *probe* saw ends soon: for a check without complaints."""
         return probe.certificate_verdict(0 if self.cert_warning == "never" else self.cert_warning)
+
+
+@attrs.frozen(kw_only=True)
+class Proxied(Connecting):
+    """A check whose connections may go through a proxy."""
+
+    proxy: str | None = check_option(
+        default=None, doc="connect through it, http://, https://, socks5:// or socks5h://", validator=proxy
+    )
+
+    @property
+    def _through(self) -> Proxy | None:
+        if self.proxy is None:
+            return None
+        return attrs.evolve(Proxy.parse(self.proxy), tls=TLS(verify=self.verify, ca_file=self.ca_file))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from checks.auth import USER_AGENT, Auth, Basic
-from checks.connecting import CONNECTION_FACTS, Connecting
+from checks.connecting import CONNECTION_FACTS, Proxied
 from checks.documents import parsed
 from checks.options import headers, http_url, json_value, method
 from checks.redirects import Redirects, location_of
@@ -54,7 +54,7 @@ def _last_modified(headers: Mapping[str, str]) -> float:
 
 
 @attrs.frozen(kw_only=True)
-class Http(Connecting):
+class Http(Proxied):
     """Fetch a URL; up when the status is 2xx, or whatever `expect` says."""
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
@@ -112,7 +112,6 @@ class Http(Connecting):
     max_redirects: int = check_option(default=5, doc="how many at most")
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
     allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
-    proxy: str | None = check_option(default=None, doc="connect through it", available=False)
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
     keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
 
@@ -133,7 +132,8 @@ class Http(Connecting):
             answer.close()  # a redirect's body is not read
             if redirects is None:
                 redirects = self._redirects(request)
-            redirects.follow(location, answer.status, came_from=str(probe.facts["ip"]))
+            came_from = str(probe.facts["ip"]) if self.proxy is None else request.url.host
+            redirects.follow(location, answer.status, came_from=came_from)
             request = redirects.request
             answer = await self._send(probe, request, redirects)
         try:
@@ -150,7 +150,7 @@ class Http(Connecting):
         transport = probe.transport(
             tls=self.tls_setting if at_home else self._tls_elsewhere,
             addressing=self.addressing if at_home else self._addressing_elsewhere,
-            vet=None if redirects is None else redirects.vet,
+            vet=None if redirects is None or (at_home and self.proxy is not None) else redirects.vet,
             body_limit=self.body_limit,
         )
         return await transport.exchange(request)

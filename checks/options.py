@@ -8,7 +8,7 @@ from datetime import date, time
 from typing import Any
 from urllib.parse import urlsplit
 
-from monitor.api import NameServer, headers_without, is_host, is_token, shown, url_with
+from monitor.api import NameServer, Proxy, headers_without, is_host, is_token, shown, url_with
 
 http_url = url_with("http", "https")
 websocket_url = url_with("ws", "wss")
@@ -72,6 +72,13 @@ def version_of(host: str) -> int | None:
 def name_server(text: str) -> None:
     """A name server to ask."""
     NameServer.parse(text)
+
+
+def proxy(text: str) -> None:
+    """A proxy to go through."""
+    host = Proxy.parse(text).host
+    if ":" not in host and not is_host(host):
+        raise ValueError("expected a proxy with a host name that can be")
 
 
 def subprotocols(names: tuple[str, ...]) -> None:

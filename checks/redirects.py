@@ -10,6 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
+from checks.options import version_of
 from monitor.api import Code, ProbeError, Reason
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ class Redirects:
     def follow(self, location: str, status: int, *, came_from: str) -> None:
         """Make the request for *location*, or raise ProbeError for why it is not followed.
 
-        *status* is the redirect's; *came_from* the address that sent it: who sends us on from a private address
-        may send us to one.
+        *status* is the redirect's; *came_from* the address that sent it, or the name where a proxy alone knows that:
+        who sends us on from a private address may send us to one.
         """
         if self.followed >= self._max:
             _refuse(Code.LIMIT, f"more than {self._max} redirects")
-        self._from_private = _is_private(came_from)
+        self._from_private = version_of(came_from) is not None and _is_private(came_from)
         self.request = self._next(_target(self.request.url, location), status)
         self.followed += 1
         step = (self.request.method, str(self.request.url))

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from checks.auth import USER_AGENT, Auth, Basic
-from checks.connecting import CONNECTION_FACTS, Connecting
+from checks.connecting import CONNECTION_FACTS, Proxied
 from checks.options import headers, subprotocols, websocket_url
 from checks.steps import STEP_FACTS, Step
 from monitor.api import (
@@ -33,7 +33,7 @@ _PORTS = {"ws": 80, "wss": 443}
 
 
 @attrs.frozen(kw_only=True)
-class WebSocket(Connecting):
+class WebSocket(Proxied):
     """Connect, go through the steps and close cleanly; without steps, ping once."""
 
     schemes: ClassVar[tuple[str, ...]] = ("ws", "wss")

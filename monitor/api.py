@@ -15,6 +15,7 @@ from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Te
 from monitor.net import TLS, Addressing, Answer, Stream
 from monitor.net.identity import hold_identity
 from monitor.net.nameservers import NameServer
+from monitor.net.proxy import Proxy
 from monitor.plugin import Check, Manner, Message, OptionError, Probe, Sink, check_option
 from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
 
@@ -40,6 +41,7 @@ __all__ = [
     "OptionError",
     "Probe",
     "ProbeError",
+    "Proxy",
     "Reason",
     "Sink",
     "Status",

@@ -297,6 +297,7 @@ class _Stream:
 
     ip = _IP
     ragged = False
+    alpn = None
 
     def __init__(
         self, stream: trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]

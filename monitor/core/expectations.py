@@ -33,7 +33,7 @@ _ALWAYS = {
     "latency": Fact(timedelta(milliseconds=120), "how long the probe took"),
     "phases": Fact(
         dict.fromkeys(
-            ("resolve", "connect", "tls", "processing", "transfer", "handshake", "dialogue", "close"),
+            ("resolve", "connect", "proxy", "tls", "auth", "processing", "transfer", "handshake", "dialogue", "close"),
             timedelta(milliseconds=20),
         ),
         "how long each phase took",

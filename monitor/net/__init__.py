@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitor.net.nameservers import NameServer
+    from monitor.net.proxy import Proxy
 
     Vet = Callable[[str], None]
     """Asked about an IP address before it is connected to; raises ProbeError to refuse it."""
@@ -43,6 +44,7 @@ class Addressing:
     ip_version: Literal[4, 6] | None = None  # only addresses of this family
     dns_ttl: float = 0.0  # seconds: how old an earlier look-up's answer may be; 0: look up now
     dns_resolver: NameServer | None = None  # whom to ask in place of the system
+    proxy: Proxy | None = None  # through which; then all but `address` is about how the proxy is found
 
 
 ANY_ADDRESS = Addressing()
@@ -82,6 +84,10 @@ class Stream(Protocol):
     ip: str
     ragged: bool
     """Did the stream end without the close_notify that TLS asks for? Then what came may be cut off."""
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that TLS agreed upon, such as `h2`; None: it did not, or there is no TLS."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of *data*."""

@@ -30,6 +30,7 @@ class Prepared:
     port: int
     encrypted: bool
     without_body: bool  # is the answer's head all of it? (HEAD)
+    by_proxy: bool  # is it a proxy that is asked, for a whole URL?
 
 
 class WholeAnswer:

@@ -20,9 +20,12 @@ from monitor.core.model import Code
 from monitor.net.reasons import from_lookup, probe_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from monitor.net import Addressing, Trace
+
+    LookUp = Callable[[str, Addressing, Trace], Awaitable[Sequence["Address"]]]
+    """Every address of a host, best first; raises ProbeError."""
 
 WORKERS = 64
 _MOST_KEPT = 4096  # names

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from monitor.net import TLS, Addressing, Stream, Trace, Vet
     from monitor.net.queries import NameServers
-    from monitor.net.resolve import Address
+    from monitor.net.resolve import Address, LookUp
 
 _HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
 # Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
@@ -61,14 +61,16 @@ class SocketNet:
         tls: TLS | None = None,
         addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
-    ) -> SocketStream:
+    ) -> Stream:
         """Open a fresh connection; see `Probe.connect`."""
+        if addressing.proxy is not None:
+            return await self._through_proxy(host, port, trace=trace, tls=tls, addressing=addressing, vet=vet)
         # Before the first phase: making a context, importing dnspython are our own work and nothing of the endpoint's.
         context = None if tls is None else await self._contexts.get(tls)
-        resolver = self._resolver if addressing.dns_resolver is None else self._name_servers
+        look_up = self._look_up_of(addressing)
 
         trace.phase("resolve")
-        addresses = await resolver.addresses(host, addressing, trace)
+        addresses = await look_up(host, addressing, trace)
         if vet is not None:
             for each in addresses:
                 vet(each.ip)
@@ -81,6 +83,40 @@ class SocketNet:
 
         await self._secure(stream, context, tls.server_name or host, trace, again=(tls, port))
         return stream
+
+    async def _through_proxy(
+        self, host: str, port: int, *, trace: Trace, tls: TLS | None, addressing: Addressing, vet: Vet | None
+    ) -> Stream:
+        from monitor.net.tunnels import tunnel  # noqa: PLC0415 - the library for SOCKS is for those who have a proxy
+
+        context = None if tls is None else await self._contexts.get(tls)
+        look_up = self._look_up_of(addressing)
+        stream = await tunnel(self, look_up, host, port, trace=trace, addressing=addressing, vet=vet)
+        if tls is None or context is None:
+            return stream
+        return await self._secure_over(stream, context, tls.server_name or host, trace)
+
+    def _look_up_of(self, addressing: Addressing) -> LookUp:
+        return (self._resolver if addressing.dns_resolver is None else self._name_servers).addresses
+
+    async def _secure_over(self, stream: Stream, context: ssl.SSLContext, name: str, trace: Trace) -> Stream:
+        """Speak TLS with whom *stream* leads to, which may be TLS with a proxy."""
+        if isinstance(stream, SocketStream) and not stream.is_encrypted:
+            await self._secure(stream, context, name, trace)
+            return stream
+        from monitor.net.nested import NestedStream  # noqa: PLC0415 - for the few whose proxy speaks TLS
+
+        trace.phase("tls")
+        try:
+            nested = NestedStream(stream, context, name)
+            note_certificate(await nested.handshake(), trace)
+        except (OSError, ValueError) as exc:
+            stream.close()
+            raise from_tls(exc, name) from exc
+        except BaseException:
+            stream.close()
+            raise
+        return nested
 
     async def start_tls(self, stream: Stream, host: str, *, trace: Trace, tls: TLS) -> None:
         """Speak TLS on *stream* from now on; see `Probe.start_tls`."""

@@ -48,6 +48,16 @@ class SocketStream:
         self._mouthful_at = float("inf")  # when a full buffer of such bytes was handed out
         self._waiting = 0  # tasks that wait for the socket
 
+    @property
+    def is_encrypted(self) -> bool:
+        """Does it speak TLS?"""
+        return self._records is not None
+
+    @property
+    def alpn(self) -> str | None:
+        """See `monitor.net.Stream`."""
+        return None if self._records is None else self._records.session.selected_alpn_protocol()
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of *data*."""
         self._sends += 1

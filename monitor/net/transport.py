@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import attrs
 import httpx
 import trio
 
@@ -16,6 +17,7 @@ from monitor.core.model import Code
 from monitor.net import ANY_ADDRESS, TLS
 from monitor.net.exchange import Prepared, WholeAnswer, exchange
 from monitor.net.http import render_request
+from monitor.net.proxy import PHASE
 from monitor.net.reasons import probe_error, reason_of
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from monitor.net import Addressing, Stream, Trace, Vet
+    from monitor.net.proxy import Proxy
 
 _PORTS = {"http": 80, "https": 443}
 _PREPARED = "monitor.prepared"
@@ -63,7 +66,10 @@ class Transport(httpx.AsyncBaseTransport):
         For a check that does without httpx's response: it costs as much as all of a probe's system calls. Raises
         ProbeError, or `trio.BrokenResourceError` caused by one.
         """
-        prepared = request.extensions.get(_PREPARED) or await _prepare(request)
+        proxy = self._addressing.proxy
+        prepared = request.extensions.get(_PREPARED) or await _prepare(request, proxy)
+        if prepared.by_proxy and proxy is not None:
+            return await self._ask_proxy(prepared, proxy)
         stream = await self._connect(
             prepared.host,
             prepared.port,
@@ -76,6 +82,19 @@ class Transport(httpx.AsyncBaseTransport):
         except BaseException:
             stream.close()
             raise
+
+    async def _ask_proxy(self, prepared: Prepared, proxy: Proxy) -> WholeAnswer:
+        """Have the proxy send the request, which is not encrypted: RFC 9112, 3.2.2."""
+        to_proxy = attrs.evolve(self._addressing, proxy=attrs.evolve(proxy, tunnel=False))
+        stream = await self._connect(prepared.host, prepared.port, tls=None, addressing=to_proxy, vet=self._vet)
+        try:
+            answer = await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
+            if answer.status == 407:
+                raise probe_error(Code.CONNECT, proxy.refusal(answer.status, prepared.host), PHASE)
+        except BaseException:
+            stream.close()
+            raise
+        return answer
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*; the response's body is read as it is iterated over."""
@@ -116,13 +135,19 @@ class _Body(httpx.AsyncByteStream):
         self._answer.close()
 
 
-async def _prepare(request: httpx.Request) -> Prepared:
-    """Work out what to send where; kept with the request."""
+async def _prepare(request: httpx.Request, proxy: Proxy | None) -> Prepared:
+    """Work out what to send where; kept with the request, which goes through the same *proxy* each time."""
     url = request.url
     if url.scheme not in _PORTS or not url.host:
         raise probe_error(Code.POLICY, f"cannot speak {url.scheme or 'a URL without scheme'}", None)
+    target, headers, by_proxy = url.raw_path, request.headers.raw, False
+    if proxy is not None and proxy.speaks_http and url.scheme == "http":
+        by_proxy = True
+        target = b"http://" + url.netloc + target
+        if authorization := proxy.authorization:
+            headers = [*headers, (b"Proxy-Authorization", authorization)]
     try:
-        raw = render_request(request.method, url.raw_path, request.headers.raw, await request.aread())
+        raw = render_request(request.method, target, headers, await request.aread())
     except ValueError as exc:
         raise probe_error(Code.POLICY, f"cannot send the request: {exc}", None) from exc
     prepared = request.extensions[_PREPARED] = Prepared(
@@ -131,6 +156,7 @@ async def _prepare(request: httpx.Request) -> Prepared:
         port=url.port or _PORTS[url.scheme],
         encrypted=url.scheme == "https",
         without_body=request.method == "HEAD",
+        by_proxy=by_proxy,
     )
     return prepared
 

@@ -79,7 +79,11 @@ def in_toml(default):
 
 def told_elsewhere(cls):
     """What it has as every connection has it."""
-    return {each.name for each in attrs.fields(Connecting)} if Connecting in cls.__bases__ else set()
+    return (
+        {each.name for each in attrs.fields(Connecting)}
+        if issubclass(cls, Connecting) and cls is not Connecting
+        else set()
+    )
 
 
 def available(cls):

@@ -18,6 +18,7 @@ class SilentStream:
 
     ip = "192.0.2.1"
     ragged = False
+    alpn = None
 
     async def send_all(self, data: Any) -> None: ...
 
