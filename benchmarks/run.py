@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import daemon, machine, probe, report, soak, startup
-from benchmarks.harness import Row, alternate, pinned, prober_core, program, said
+from benchmarks.harness import BadAnswer, Row, alternate, pinned, prober_core, program, said
 from benchmarks.servers import NGINX, servers
 
 if TYPE_CHECKING:
@@ -162,34 +162,45 @@ def main() -> int:
         return 2
     for note in probe.to_install():
         print(f"note: {note}", file=sys.stderr)
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    measured = measure(tuple(parts), given.rounds)
-    results |= measured
-    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    PAGE.write_text(report.rendered(results), encoding="utf-8")
-    print(report.rendered(measured))
-    if given.json:
-        print(json.dumps(measured, indent=1, ensure_ascii=False))
-    return 1 if report.missed(measured, parts) else 0
-
-
-def measure(parts: tuple[str, ...], rounds: int) -> dict[str, Any]:
-    """The results of *parts*, each with its date and the machine."""
-    taken: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
+    failed = []
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         directory.chmod(0o755)  # nginx gives up root, where it has it
         with servers(directory) as found:
             for part in parts:
                 say(f"{part}:")
-                began = time.monotonic()
-                taken[part] = {
-                    "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-                    "machine": machine.facts(),
-                    **PARTS[part](found, rounds),
-                    "seconds": round(time.monotonic() - began),
-                }
-    return taken
+                try:
+                    measured[part] = measure(part, found, given.rounds)
+                except BadAnswer as exc:  # what the other parts found is good all the same
+                    failed.append(f"{part}: {exc}")
+                else:
+                    write({part: measured[part]})
+    print(report.rendered(measured))
+    if given.json:
+        print(json.dumps(measured, indent=1, ensure_ascii=False))
+    for failure in failed:
+        print(f"error: {failure}", file=sys.stderr)
+    return 1 if failed or report.missed(measured, parts) else 0
+
+
+def measure(part: str, found: Servers, rounds: int) -> dict[str, Any]:
+    """The results of *part*, with their date and the machine."""
+    began = time.monotonic()
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "machine": machine.facts(),
+        **PARTS[part](found, rounds),
+        "seconds": round(time.monotonic() - began),
+    }
+
+
+def write(measured: dict[str, Any]) -> None:
+    """Put *measured* in the place of what was measured of the same parts before."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results |= measured
+    RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    PAGE.write_text(report.rendered(results), encoding="utf-8")
 
 
 if __name__ == "__main__":
