@@ -8,7 +8,7 @@ UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint simulate planted crash bench bench-scale bench-face soak hostile hostile-clients lock clean
+.PHONY: run demo test lint screenshots simulate planted crash bench bench-scale bench-face soak hostile hostile-clients lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -43,6 +43,9 @@ hostile: $(VENV)/.tests  ## every hostile server at once beside healthy endpoint
 
 hostile-clients: $(VENV)/.tests  ## clients that trickle, read nothing or send rubbish, against the real daemon; two minutes
 	PYTHONPATH=tests $(BIN)/python -m hostile.clients $(ARGS)
+
+screenshots: $(VENV)/.tests  ## the pictures of docs/images; needs Chromium
+	PYTHONPATH=tests $(BIN)/python -m browser.screenshots $(ARGS)
 
 simulate: $(VENV)/.tests  ## simulated days under faults, SEEDS=1-200 DAYS=1; every invariant of issue 4 is checked
 	PYTHONPATH=tests $(BIN)/python -m simulation --seeds $(or $(SEEDS),1-20) --days $(or $(DAYS),1) $(ARGS)

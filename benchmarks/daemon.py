@@ -34,9 +34,7 @@ name = "{name}"
 url = "{url}{name}"
 """
 SETTLING = 18.0  # seconds after ready that belong to the start: every endpoint is probed, memory sorted
-_PATIENCE = (
-    120.0  # seconds until every endpoint must have been probed once; it is promised for 15
-)
+_PATIENCE = 120.0  # seconds until every endpoint must have been probed once; it is promised for 15
 
 
 @attrs.frozen

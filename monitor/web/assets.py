@@ -57,7 +57,7 @@ class Looks:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(span=seconds_text, moment=moment, percent=percent)
+        self._templates.filters.update(span=seconds_text, moment=moment, percent=percent, place=place)
 
     async def page(self, template: str, request: Request, caller: Caller, status: int = 200, **values: Any) -> Response:
         """A page for *caller*, with `links` relative to it, `live` and `admin` for who may, and the time as `now`.
@@ -94,6 +94,11 @@ def moment(when: datetime, now: datetime) -> Markup:
     """The same as an element that machines can read."""
     text = f'<time datetime="{timestamp(when)}">{clock_time(when, now)}</time>'
     return Markup(text)  # noqa: S704 - digits and names of months
+
+
+def place(target: str) -> str:
+    """Where a target is, in few letters: what its scheme says stands beside it, as the check."""
+    return target.partition("://")[2].removesuffix("/") or target
 
 
 @attrs.frozen

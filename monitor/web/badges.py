@@ -101,7 +101,7 @@ def _state(label: str, endpoint: Endpoint, record: Record) -> Badge:
 
 
 def _latency(label: str, endpoint: Endpoint, record: Record) -> Badge:
-    seconds = objects.latency(record)
+    seconds = objects.latency(endpoint, record)
     if seconds is None:
         return attrs.evolve(_state(label, endpoint, record), message="no latency")
     return attrs.evolve(_state(label, endpoint, record), message=seconds_text(seconds))

@@ -102,7 +102,7 @@ class Detail:
             row=self.overview.row(endpoint, record, caller),
             endpoint=endpoint if caller.reads else None,
             last=None if last is None else _probed(endpoint, last),
-            failed=None if failed is None or failed is last else _probed(endpoint, failed),
+            failed=None if failed is None or failed == last else _probed(endpoint, failed),
             past=past,
             window=window,
             windows=WINDOWS,

@@ -15,6 +15,7 @@ from monitor.core.links import Links
 from monitor.core.model import State, Status, timestamp
 from monitor.core.text import visible_json
 from monitor.live import Moved, Observed
+from monitor.plugin import Check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,17 +39,24 @@ def shown_since(endpoint: Endpoint, record: Record) -> datetime | None:
     return record.since if shown_state(endpoint, record) is record.health.state else None
 
 
-def latency(record: Record) -> float | None:
-    """Seconds the last probe took, if it was a good one."""
+def latency(endpoint: Endpoint, record: Record) -> float | None:
+    """Seconds the last probe took, if it was a good one; for who is heard and not asked what it said of itself."""
     last = record.last
-    return last.duration if last is not None and last.status in (Status.UP, Status.DEGRADED) else None
+    if last is None or last.status not in (Status.UP, Status.DEGRADED):
+        return None
+    return last.facts.get("ping") if is_heard(endpoint) else last.duration
+
+
+def is_heard(endpoint: Endpoint) -> bool:
+    """Does *endpoint* tell how it is, in place of being asked?"""
+    return isinstance(endpoint.check, Check) and endpoint.check.push_token is not None
 
 
 def endpoint_json(
     endpoint: Endpoint, record: Record, flags: Sequence[str], now: datetime, external_url: str | None
 ) -> dict[str, Any]:
     """An endpoint as readers see it; `status`, `reason` and `observed_at` are null before the first probe."""
-    last, since, seconds = record.last, shown_since(endpoint, record), latency(record)
+    last, since, seconds = record.last, shown_since(endpoint, record), latency(endpoint, record)
     return {
         "name": endpoint.name,
         "group": endpoint.group,

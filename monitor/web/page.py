@@ -50,6 +50,7 @@ class Row:
     acknowledged: Acknowledgement | None = None
     uptime: Mapping[str, float | None] = attrs.field(factory=dict)
     recent: Recent | None = None
+    heard: bool = False  # it is not asked, so there is no course of its latency
 
 
 @attrs.frozen
@@ -82,14 +83,14 @@ class Overview:
             await self._recents.refresh()
         rows = [self.row(endpoint, record, caller) for endpoint, record in visible(self._face, caller)]
         states = [row.state for row in rows]
-        incidents = [row for row in rows if row.incident is not None]
+        incidents = sorted((row for row in rows if row.incident is not None), key=_worst_first)
         return await self._looks.page(
             "overview.html",
             request,
             caller,
             state=words.worst(states),
             headline=words.headline([(row.name, row.state) for row in rows]),
-            counts=words.counts(states),
+            counts=words.counts(states, [flag for row in rows for flag in row.flags]),
             groups=_grouped(rows),
             incidents=incidents[:MOST_INCIDENTS],
             more_incidents=len(incidents[MOST_INCIDENTS:]),
@@ -117,11 +118,18 @@ class Overview:
             kind=endpoint.kind,
             target=endpoint.target,
             message=None if last is None or last.reason.code is Code.OK else last.reason.message,
-            latency=objects.latency(record),
+            latency=objects.latency(endpoint, record),
             flags=tuple(self._face.flags(endpoint)),
             acknowledged=None if incident is None else incident.acknowledged,
             recent=self._recents.of(endpoint.name),
+            heard=objects.is_heard(endpoint),
         )
+
+
+def _worst_first(row: Row) -> tuple[int, float]:
+    """What is worst first; of what is alike the latest."""
+    since = 0.0 if row.incident is None else row.incident.started_at.timestamp()
+    return words.WORST_FIRST.index(row.state), -since
 
 
 def _grouped(rows: Sequence[Row]) -> list[Group]:

@@ -47,7 +47,10 @@ def _subject(names: Sequence[str]) -> str:
             return f"{len(names)} endpoints"
 
 
-def counts(states: Sequence[State]) -> str:
-    """How many are in each state, worst first: `1 down, 1 degraded, 7 up`."""
+def counts(states: Sequence[State], flags: Sequence[str] = ()) -> str:
+    """How many are in each state, worst first, and in maintenance: `1 down, 7 up, 1 in maintenance`."""
     number = Counter(states)
-    return ", ".join(f"{number[state]} {state}" for state in WORST_FIRST if number[state])
+    found = [f"{number[state]} {state}" for state in WORST_FIRST if number[state]]
+    if quiet := flags.count("maintenance"):
+        found.append(f"{quiet} in maintenance")
+    return ", ".join(found)

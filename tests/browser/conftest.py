@@ -95,10 +95,15 @@ def daemon(tmp_path: Path) -> Iterator[Callable[[str], str]]:
         process.stdout.close()
 
 
+def chromium_path() -> str | None:
+    """Where the system's Chromium is, if anywhere."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """The system's."""
-    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    path = chromium_path()
     if path is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -37,7 +37,7 @@ def config(service: Service, extra: str = "") -> str:
 [[endpoint]]
 name = "shop"
 group = "Storefront"
-url = "{service.url}/shop"
+url = "{service.url}/shop/with/a/path/that/is/much/longer/than/a/phone/is/wide/or/a/column"
 degraded = ["json.db == 'ok'"]
 labels = {{ team = "shop" }}
 
@@ -63,7 +63,7 @@ def test_an_outage_and_its_end_are_seen_live(service: Service, daemon: Daemon, v
     expect(shop.locator(".word")).to_contain_text("Up")
     expect(shop.locator(".bar .down")).to_have_count(0)
     cells = len(shop.locator(".bar").get_attribute("data-letters") or "")
-    page.wait_for_function("count => document.querySelector('.bar').dataset.letters.length > count", arg=cells + 2)
+    page.wait_for_function("count => document.querySelector('.bar').dataset.letters?.length > count", arg=cells + 2)
     expect(shop.locator(".spark polyline")).to_have_attribute("points", re.compile(r"\d+,\d+ 59,\d+$"))
 
     service.status = 503
@@ -111,7 +111,7 @@ def test_the_page_of_incidents_is_live(service: Service, daemon: Daemon, visit: 
 def test_the_chart_can_be_looked_into(service: Service, daemon: Daemon, visit: Visit) -> None:
     url = daemon(config(service))
     page = visit(url)
-    page.wait_for_function("() => document.querySelector('.bar').dataset.letters.length > 3")
+    page.wait_for_function("() => document.querySelector('.bar').dataset.letters?.length > 3")
     row(page, "shop").get_by_role("link", name="shop").click()
     page.get_by_role("link", name="1h", exact=True).click()
     chart = page.locator(".chart .uplot")
@@ -143,7 +143,7 @@ def test_what_the_last_failed_probe_saw_is_kept(service: Service, daemon: Daemon
 
 def test_without_javascript_everything_is_there(service: Service, daemon: Daemon, visit: Visit) -> None:
     url = daemon(config(service))
-    visit(url).wait_for_function("() => document.querySelector('.bar').dataset.letters.length > 3")
+    visit(url).wait_for_function("() => document.querySelector('.bar').dataset.letters?.length > 3")
     page = visit(url, java_script_enabled=False)
     expect(page.locator("h1")).to_have_text("price feed is down")
     expect(row(page, "shop").locator(".bar .up")).to_have_count(1)

@@ -45,6 +45,7 @@ from support.probes import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     import trio
 
@@ -63,7 +64,7 @@ class Plain(Check):
 def shop(name: str = "shop", **settings: Any) -> Endpoint:
     """An endpoint with a group, a label and a description."""
     wanted = {"group": "web", "labels": {"team": "shop"}, "description": "The shop."} | settings
-    return endpoint(Plain(), name=name, **wanted)
+    return endpoint(wanted.pop("check", None) or Plain(), name=name, **wanted)
 
 
 def saw(name: str, status: Status = Status.UP, reason: Reason = OK, **settings: Any) -> Observation:
@@ -80,9 +81,9 @@ def record(name: str, state: State = State.UP, last: Observation | None = None, 
 REFUSED = Reason(Code.CONNECT, "connect", "192.0.2.7 refused the connection")
 
 
-def down(name: str, reason: Reason = REFUSED) -> Record:
+def down(name: str, reason: Reason = REFUSED, *, since: datetime = NOW) -> Record:
     """An endpoint that is down, with its open incident."""
-    incident = Incident(id=f"i-{name}", endpoint=name, started_at=NOW, reason=reason)
+    incident = Incident(id=f"i-{name}", endpoint=name, started_at=since, reason=reason)
     return record(name, State.DOWN, saw(name, Status.DOWN, reason), incident=incident)
 
 

@@ -14,10 +14,12 @@ import attrs
 import httpx
 import pytest
 from hatchling.builders.wheel import WheelBuilder
-from support.face import PlainFace, down, record, saw, shop, start, transition
+from support.face import NOW, PlainFace, down, record, saw, shop, start, transition
 
+from checks.heartbeat import Heartbeat
 from monitor.config import Access
 from monitor.core.announcements import Announcement
+from monitor.core.health import Health
 from monitor.core.model import Code, Incident, Reason, State, Status
 from monitor.web.assets import clock_time
 from monitor.web.words import counts, headline
@@ -53,6 +55,10 @@ def test_the_worst_news_comes_first(states: list[State], says: str, counted: str
     assert counts(states) == counted
 
 
+def test_who_is_in_maintenance_is_counted_beside_the_states() -> None:
+    assert counts([D, U], ["maintenance", "silenced"]) == "1 down, 1 up, 1 in maintenance"
+
+
 @pytest.mark.parametrize(
     ("moment", "shown"),
     [
@@ -71,7 +77,7 @@ class Markup(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
+        self.text, self.source = "", page
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -105,7 +111,7 @@ async def test_the_overview(nursery: trio.Nursery) -> None:
     assert "price feed since 15:00, for 3 min 10 s no pong within 500 ms" in text
     assert "web2 of 2 up" in text
     assert "real time0 of 1 up" in text
-    assert "plain · https://shop.example.org/health" in text
+    assert "plain · shop.example.org/health" in text
     assert "84 ms" in text
     for word in ("Up since 15:00", "Down since 15:00", "Pending"):
         assert f" {word} " in text
@@ -121,11 +127,38 @@ async def test_the_overview(nursery: trio.Nursery) -> None:
     ]
 
 
+async def test_the_worst_incident_comes_first(nursery: trio.Nursery) -> None:
+    face = PlainFace([shop("slow", alert_on=(State.DOWN, State.DEGRADED)), shop("first"), shop("last")])
+    slow = down("slow", since=NOW - timedelta(minutes=1))
+    face.knows(
+        attrs.evolve(slow, health=Health(state=State.DEGRADED)),
+        down("first", since=NOW - timedelta(minutes=5)),
+        down("last"),
+    )
+    page = await get(nursery, face)
+    assert re.findall(r'<section class="incident (\w+)">\n<p><b>(\w+)', page.source) == [
+        ("down", "last"),
+        ("down", "first"),
+        ("degraded", "slow"),
+    ]
+
+
+async def test_what_is_heard_shows_what_it_measured_itself(nursery: trio.Nursery) -> None:
+    heard = Heartbeat(token="a-token-of-nobody")
+    face = PlainFace([shop("backup", check=heard), shop("copy", check=heard)])
+    said = record("copy")
+    assert said.last is not None
+    face.knows(record("backup"), attrs.evolve(said, last=attrs.evolve(said.last, facts={"ping": 0.25})))
+    page = await get(nursery, face)
+    assert re.findall(r'<td class="latency">(.*?)</td>', page.source) == ["–", "250 ms"]
+    assert 'class="spark"' not in page.source
+
+
 async def test_many_incidents_do_not_bury_the_page(nursery: trio.Nursery) -> None:
     face = PlainFace([shop(f"s{number}") for number in range(9)])
     face.knows(*(down(f"s{number}") for number in range(9)))
     page = await get(nursery, face)
-    assert sum(attributes.get("class") == "incident" for _, attributes in page.tags) == 5
+    assert sum(attributes.get("class") == "incident down" for _, attributes in page.tags) == 5
     assert "and 4 more" in page.text
 
 

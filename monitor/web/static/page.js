@@ -72,7 +72,8 @@ function draw(row, endpoint) {
   const letter = Object.keys(STATUSES).find((each) => STATUSES[each] === endpoint.status);
   bar.dataset.letters = ((bar.dataset.letters ?? "") + letter).slice(-cells);
   drawBar(bar, bar.dataset.letters, cells);
-  drawSpark(row.querySelector(".spark"), endpoint.latency, cells);
+  const spark = row.querySelector(".spark");
+  if (spark) drawSpark(spark, endpoint.latency, cells);
 }
 
 function drawBar(bar, letters, cells) {
@@ -140,7 +141,7 @@ function keepNewer(fresh) {
     const known = rows.get(row.dataset.name)?.querySelector(".bar");
     if (!bar || !known || (known.dataset.at ?? "") <= (bar.dataset.at ?? "")) continue;
     bar.replaceWith(known);
-    row.querySelector(".spark").replaceWith(rows.get(row.dataset.name).querySelector(".spark"));
+    row.querySelector(".spark")?.replaceWith(rows.get(row.dataset.name).querySelector(".spark"));
   }
 }
 
