@@ -11,6 +11,7 @@ from monitor.core.errors import DeliveryError, ProbeError, describe
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
+from monitor.core.programs import Ran
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, seconds_text, shown
 from monitor.net import TLS, Addressing, Answer, Stream
 from monitor.net.identity import hold_identity
@@ -42,6 +43,7 @@ __all__ = [
     "Probe",
     "ProbeError",
     "Proxy",
+    "Ran",
     "Reason",
     "Sink",
     "Status",

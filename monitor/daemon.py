@@ -27,6 +27,7 @@ from monitor.engine import Engine
 from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
+from monitor.processes.starter import Processes
 from monitor.reload import Reloader
 from monitor.signals import stop_on_signals
 from monitor.store import Record
@@ -147,6 +148,7 @@ class Daemon:
         self.clock = clock or SystemClock()
         self.rand = rand or SystemRand()
         self._net = net or SocketNet()
+        self._processes = Processes(memory=config.worker_memory)
         self._run_sync = run_sync
         self._front = front
         self._reloader = Reloader(
@@ -236,7 +238,10 @@ class Daemon:
         if problem := bind_problem(self.config.listen, self.config.access):
             raise MonitorError(problem)
         with self._front(self.config.listen) as front:
-            async with open_steady_store(self.config.data_dir, clock=self.clock, run_sync=self._run_sync) as store:
+            async with (
+                self._processes,
+                open_steady_store(self.config.data_dir, clock=self.clock, run_sync=self._run_sync) as store,
+            ):
                 engine = self._running = Engine(
                     self.config,
                     store,
@@ -246,6 +251,7 @@ class Daemon:
                     feed=self.feed,
                     tally=self.tally,
                     not_ready=self.not_ready,
+                    programs=self._processes,
                 )
                 await engine.load()
                 async with trio.open_nursery() as around:
@@ -259,4 +265,5 @@ class Daemon:
 
     async def _apply(self, config: Config, changed: Changes) -> None:
         self.config = config
+        self._processes.memory = config.worker_memory
         await self._engine.apply(config, changed)

@@ -29,10 +29,13 @@ from monitor.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from monitor.companion import Companion
     from monitor.config import Config
     from monitor.config.changes import Changes
+    from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint, Observation
     from monitor.core.ports import Clock, Rand
+    from monitor.core.programs import Programs
     from monitor.core.tally import Tally
     from monitor.live import LiveFeed
     from monitor.net import Net
@@ -62,6 +65,7 @@ class Engine:
         feed: LiveFeed,
         tally: Tally,
         not_ready: Callable[[], str | None],
+        programs: Programs | None = None,
     ) -> None:
         """Go by *config*; `load` comes next, then `run`. *not_ready* says what `/readyz` does."""
         self.config = config
@@ -69,6 +73,7 @@ class Engine:
         self._net = net
         self._clock = clock
         self._tally = tally
+        self._programs = programs
         self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
         self._guests = trio.CapacityLimiter(_share(config))
         self._supervisor: Supervisor | None = None  # until there is a nursery for checkers
@@ -157,14 +162,7 @@ class Engine:
         supervisor.stop_all()
 
     async def _probe(self, endpoint: Endpoint) -> Observation:
-        observation = await probe_once(
-            endpoint,
-            net=self._net,
-            clock=self._clock,
-            mask=self.config.masker or None,
-            beat=self.heartbeats.beat(endpoint),
-            companion=self.companions.of(endpoint),
-        )
+        observation = await self._look(endpoint, self.heartbeats.beat(endpoint), self.companions.of(endpoint))
         self._tally.probed(endpoint.name, observation.status)
         return observation
 
@@ -172,9 +170,21 @@ class Engine:
         """Probe what is not watched, beside the checkers, which it takes no slot from; None: too many do the same."""
         with trio.move_on_after(endpoint.timeout):
             async with self._guests:
-                mask = self.config.masker or None
-                return await probe_once(endpoint, net=self._net, clock=self._clock, mask=mask)
+                return await self._look(endpoint)
         return None
+
+    async def _look(
+        self, endpoint: Endpoint, beat: Beat | None = None, companion: Companion | None = None
+    ) -> Observation:
+        return await probe_once(
+            endpoint,
+            net=self._net,
+            clock=self._clock,
+            mask=self.config.masker or None,
+            beat=beat,
+            companion=companion,
+            programs=self._programs,
+        )
 
     async def apply(self, config: Config, changed: Changes) -> None:
         """Go by *config* from now on, which differs as *changed* says; whoever is watched no longer is let go."""

@@ -5,6 +5,7 @@ What is common to all checks is named here; a check's facts say which metrics th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import GaugeMetricFamily
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.core.facts import Metric
     from monitor.core.model import Endpoint, Observation
 
+_UNUSABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 _SUCCESS = {Status.UP: 1, Status.DEGRADED: 1, Status.DOWN: 0}  # of `unknown` nothing is known
 
 
@@ -64,10 +66,20 @@ def _of_facts(endpoint: Endpoint, last: Observation) -> Iterator[tuple[Metric, d
                     yield metric, {}, metric.default
                 continue
             try:
-                if metric.label is not None:
+                if metric.each and metric.label is not None:
+                    yield from _of_items(metric, value)
+                elif metric.label is not None:
                     yield metric, {metric.label: str(metric.of(value))}, 1
                 else:
                     since = last.started_at.timestamp() if metric.moment else 0.0
                     yield metric, {}, since + float(metric.of(value))
-            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+            except _UNUSABLE:
                 continue
+
+
+def _of_items(metric: Metric, table: Any) -> Iterator[tuple[Metric, dict[str, str], float]]:
+    """A sample for each item of *table*; one that has no number is left out."""
+    for key, item in table.items():
+        with suppress(*_UNUSABLE):
+            unit = {} if metric.unit is None else {"unit": metric.unit(item)}
+            yield metric, {str(metric.label): str(key), **unit}, float(metric.of(item))

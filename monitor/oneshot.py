@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import trio
 
 from monitor.core.model import Status
+from monitor.core.programs import DEFAULT_MEMORY
 from monitor.limits import raise_descriptor_limit
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
+from monitor.processes.starter import Processes
 from monitor.signals import stop_on_signals
 from monitor.system import SystemClock
 
@@ -43,16 +45,17 @@ def run(
     on_result: Callable[[Endpoint, Observation], None],
     on_tick: Callable[[], None] | None = None,
     patience: float | None = None,
+    memory: int = DEFAULT_MEMORY,
 ) -> list[Observation]:
     """Probe every endpoint once; return the observations in the order of *endpoints*.
 
     With *patience*, one that is not up is probed again and again until it is, or so many seconds have passed since
-    the start; its last observation counts. At most *concurrency* probes are under way at once. The callbacks are for
-    showing progress: *on_start* and *on_result* for each endpoint, *on_tick* ten times a second. Raises Interrupted
-    on SIGINT or SIGTERM.
+    the start; its last observation counts. *memory* is what a program that a check runs may have, in bytes. At most
+    *concurrency* probes are under way at once. The callbacks are for showing progress: *on_start* and *on_result* for
+    each endpoint, *on_tick* ten times a second. Raises Interrupted on SIGINT or SIGTERM.
     """
     raise_descriptor_limit()
-    return trio.run(_check, endpoints, concurrency, mask, on_start, on_result, on_tick, patience)
+    return trio.run(_check, endpoints, concurrency, mask, on_start, on_result, on_tick, patience, memory)
 
 
 async def _check(
@@ -63,8 +66,9 @@ async def _check(
     on_result: Callable[[Endpoint, Observation], None],
     on_tick: Callable[[], None] | None,
     patience: float | None,
+    memory: int,
 ) -> list[Observation]:
-    net, clock = SocketNet(), SystemClock()
+    net, clock, processes = SocketNet(), SystemClock(), Processes(memory=memory)
     limiter = trio.CapacityLimiter(concurrency)
     found: dict[int, Observation] = {}
     signalled: list[int] = []
@@ -74,7 +78,7 @@ async def _check(
     async def probe(index: int, endpoint: Endpoint) -> None:
         async with limiter:
             on_start(endpoint)
-            found[index] = await probe_once(endpoint, net=net, clock=clock, mask=mask)
+            found[index] = await probe_once(endpoint, net=net, clock=clock, mask=mask, programs=processes)
 
     async def check(index: int, endpoint: Endpoint) -> None:
         await probe(index, endpoint)
@@ -96,7 +100,7 @@ async def _check(
             token.run_sync_soon(everything.cancel)
 
         with stop_on_signals(ask, patience=None):
-            async with trio.open_nursery() as ticking:
+            async with processes, trio.open_nursery() as ticking:
                 ticking.start_soon(tick)
                 async with trio.open_nursery() as probes:
                     for index, endpoint in enumerate(endpoints):

@@ -18,6 +18,7 @@ from monitor.net import ANY_ADDRESS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     import httpx
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
     from monitor.core.ports import Clock
+    from monitor.core.programs import Programs, Ran
     from monitor.net import TLS, Addressing, Net, Stream, Vet
     from monitor.net.transport import Transport
 
@@ -160,6 +162,7 @@ class Probe:
         beat: Beat | None = None,
         endpoint: str = "",
         companion: Companion | None = None,
+        programs: Programs | None = None,
     ) -> None:
         """Begin; made by the engine, or by `monitor.testing`."""
         self.beat = beat  # of a check with a `push_token`
@@ -178,6 +181,7 @@ class Probe:
         self._expected = expected
         self._mentioned = mentioned
         self._endpoint = endpoint
+        self._programs = programs
         self._http: httpx.AsyncClient | None = None
         self._streams: list[Stream] = []
 
@@ -319,6 +323,20 @@ class Probe:
         from monitor.threads import threads_of_this_run  # noqa: PLC0415 - it costs Trio, which only who probes needs
 
         return await threads_of_this_run().call(functools.partial(work, *args), owner=self._endpoint, trace=self)
+
+    async def run(
+        self, command: Sequence[str], *, env: Mapping[str, str] | None = None, directory: Path | None = None
+    ) -> Ran:
+        """Run a program to its end: *command* is its name or path, and its arguments; there is no shell.
+
+        It gets an empty input, a session of its own, little of the monitor's environment (PATH, HOME, LANG and the
+        like) and *env*, and works in *directory*. When it ends, or the deadline passes, everything that it started
+        ends with it, daemons too. What it prints beyond 64 KiB is dropped. Raises ProbeError where it cannot be
+        started, or uses too much memory.
+        """
+        if self._programs is None:
+            raise RuntimeError("this probe cannot run programs")
+        return await self._programs.run(command, env=env or {}, cwd=None if directory is None else str(directory))
 
     def finish(self, began: float) -> float:
         """End the last phase, close every connection; return the probe's duration in seconds.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint
     from monitor.core.ports import Clock, Mask
+    from monitor.core.programs import Programs
     from monitor.net import Net
 
 TIMES = frozenset({"latency", "phases"})  # what a monitor that was held up measures wrongly
@@ -41,12 +42,13 @@ async def probe_once(
     mask: Mask | None,
     beat: Beat | None = None,
     companion: Companion | None = None,
+    programs: Programs | None = None,
 ) -> Observation:
     """Probe *endpoint* once, within its timeout whatever its check or the server does.
 
     *mask* hides secrets in what people will read, None: there are none; *beat* is what came of an endpoint that is
-    heard and not asked; *companion* keeps what stays after the probe. Raises only `trio.Cancelled`, when we ourselves
-    are cancelled.
+    heard and not asked; *companion* keeps what stays after the probe; *programs* runs what a check wants run. Raises
+    only `trio.Cancelled`, when we ourselves are cancelled.
     """
     probe = Probe(
         net=net,
@@ -56,6 +58,7 @@ async def probe_once(
         beat=beat,
         endpoint=endpoint.name,
         companion=companion,
+        programs=programs,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
     answer, bug, deadline_passed = await _contained(endpoint, probe)

@@ -12,6 +12,7 @@ import click
 from monitor.cli.options import config_file, duration
 from monitor.core.errors import MonitorError
 from monitor.core.model import Status
+from monitor.core.programs import DEFAULT_MEMORY
 from monitor.core.text import printable
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class _Selection:
     concurrency: int
     mask: Masker
     patience: Duration | None = None
+    memory: int = DEFAULT_MEMORY  # for one program of a check
 
     def probe(
         self,
@@ -103,6 +105,7 @@ class _Selection:
                 concurrency=self.concurrency,
                 mask=self.mask,
                 patience=self.patience,
+                memory=self.memory,
                 on_start=on_start,
                 on_result=on_result,
             )
@@ -131,7 +134,7 @@ def _from_config(path: Path) -> _Selection:
     config = load(path, environ=os.environ)
     if not config.enabled:
         raise MonitorError(f"{path}: there is no enabled endpoint to check")
-    return _Selection(config.enabled, config.max_concurrent_probes, config.masker)
+    return _Selection(config.enabled, config.max_concurrent_probes, config.masker, memory=config.worker_memory)
 
 
 def _without_heartbeats(selection: _Selection) -> _Selection:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from monitor.core.model import ALL, Route
+from monitor.core.programs import DEFAULT_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from monitor.core.announcements import Announcement
     from monitor.core.maintenance import Window
     from monitor.core.model import Endpoint
-    from monitor.core.quantities import Duration
+    from monitor.core.quantities import ByteSize, Duration
     from monitor.plugin import Manner, Sink
 
 
@@ -81,6 +82,7 @@ class Config:
     sinks: tuple[SinkSettings, ...]
     maintenance: tuple[Window, ...] = ()
     announcements: tuple[Announcement, ...] = ()
+    worker_memory: ByteSize = DEFAULT_MEMORY  # for one program of a check, or one isolated check
     probe_api: bool = False
     modules: Mapping[str, Module] = attrs.field(factory=dict)  # of `/probe`, by name
     plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed

@@ -150,6 +150,7 @@ class _Loading:
             endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
             maintenance=tuple(maintenance),
             announcements=tuple(announcements),
+            worker_memory=monitor.worker_memory,
             probe_api=monitor.probe_api,
             modules=modules,
             sinks=tuple(sinks),

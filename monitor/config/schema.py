@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import attrs
 
 from monitor.config import Listen
-from monitor.core.quantities import Duration, Expression, Lifetime, shown
+from monitor.core.programs import DEFAULT_MEMORY
+from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, shown
 from monitor.plugin import OptionError
 from monitor.plugin import check_option as key
 from monitor.validators import url_with
@@ -22,6 +23,7 @@ from monitor.validators import url_with
 TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "announcement", "module", "sink")
 INCLUDED_TABLES = ("endpoint", "sink")
 _MOST_IN_A_ROW = 10_000
+_LEAST_MEMORY = ByteSize(32 * 1024**2)  # Python itself, and what a check is made of
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -110,6 +112,11 @@ def _changes(number: int) -> None:
         raise ValueError(f"expected 1-1000, got {number}")
 
 
+def _memory(size: ByteSize) -> None:
+    if size < _LEAST_MEMORY:
+        raise ValueError(f'expected at least "{_LEAST_MEMORY}", got {shown(str(size))}')
+
+
 def _isolation(name: str) -> None:
     if name != "task":
         raise ValueError("not available yet")
@@ -152,6 +159,11 @@ class MonitorTable:
     )
     dead_man: str | None = key(
         default=None, doc="where to send a sign of life each minute", validator=url_with("http", "https", secret=True)
+    )
+    worker_memory: ByteSize = key(
+        default=DEFAULT_MEMORY,
+        doc="memory that a program of a check, or an isolated check, may have with all it starts; at least 32MiB",
+        validator=_memory,
     )
     probe_api: bool = key(default=False, doc="serve blackbox_exporter's /probe, with the modules")
 

@@ -36,14 +36,18 @@ class Metric:
     """A gauge of `/metrics` that a fact is.
 
     *of* makes its number of the fact as it is kept (a span in seconds); or, with *label*, that label's text, the
-    gauge then being 1. *moment*: the fact is a span since the probe began, the gauge a moment in Unix seconds.
-    *default* is the number where the probe did not find the fact; None: no sample then.
+    gauge then being 1. *each*: the fact is a table, and the gauge has a sample for each item of it: *label* is the
+    item's key, *of* makes the item's number, and *unit* the text of a label `unit`. *moment*: the fact is a span since
+    the probe began, the gauge a moment in Unix seconds. *default* is the number where the probe did not find the fact;
+    None: no sample then.
     """
 
     name: str
     doc: str
     of: Callable[[Any], Any] = float
     label: str | None = None
+    each: bool = False
+    unit: Callable[[Any], str] | None = None
     moment: bool = False
     default: float | None = None
 

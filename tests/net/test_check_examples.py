@@ -20,6 +20,7 @@ from monitor.core.model import Status
 from monitor.net.sockets import SocketNet
 from monitor.plugins import OURS, Registry
 from monitor.probing import probe_once
+from monitor.processes.starter import Processes
 from monitor.system import SystemClock
 
 __all__ = ["ca_file"]  # a fixture
@@ -93,5 +94,6 @@ async def test_an_example_is_up(nursery: trio.Nursery, tmp_path: Path, ca_file: 
     clock = SystemClock()
     push = Push(at=clock.wall(), status=Status.UP)  # for who is heard, and not asked
     beat = None if host else Beat(push=push, silence=0.0, interval=endpoint.interval, late=False)
-    seen = await probe_once(endpoint, net=SocketNet(), clock=clock, mask=None, beat=beat)
+    async with Processes() as processes:
+        seen = await probe_once(endpoint, net=SocketNet(), clock=clock, mask=None, beat=beat, programs=processes)
     assert seen.status == "up", seen.reason

@@ -23,7 +23,7 @@ HERE = Path(__file__).relative_to(ROOT)
 # modules and packages directly in `monitor`; one that does not exist (any more) does no harm.
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "violations"}),
-    frozenset({"net", "store"}),
+    frozenset({"net", "store", "processes"}),
     frozenset({"companion", "threads"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
@@ -61,6 +61,7 @@ IMPURE_CALLS = frozenset({"datetime.now", "datetime.utcnow", "datetime.today", "
 MAY_BE_IMPURE = {
     "monitor.system": "is the real clock and the real dice",
     "monitor.net": "is the way out",
+    "monitor.processes": "is the way to other processes",
     "monitor.web.server": "sets options on the sockets of its own listener",
     "monitor.sinks.smtp": "speaks by the standard library, whose connection it must be able to shut down",
     "monitor.signals": "holds the watchdog thread, which must count when the loop does not",
