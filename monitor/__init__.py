@@ -5,6 +5,7 @@ net, store  the seams to the network and to what is kept
 threads     calls that block, for checks over synchronous libraries
 companion   what stays with an endpoint between its probes
 processes   the seam to other processes: started, bounded, ended with all they started
+declaring   options of checks and sinks
 plugin, api what a check or sink sees; `api` is the public face
 validators  rules for options that many checks and sinks have
 plugins     finds installed checks and sinks

@@ -13,6 +13,7 @@ import attrs
 
 from monitor.core.model import Code, Verdict
 from monitor.core.quantities import seconds_text
+from monitor.declaring import OptionError, check_option, key_of
 from monitor.net import ANY_ADDRESS
 
 if TYPE_CHECKING:
@@ -33,58 +34,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+__all__ = ["Check", "Manner", "Message", "OptionError", "Probe", "Sink", "check_option", "key_of"]
+
 DEFAULT_BODY_LIMIT = 1024 * 1024
-
-
-class OptionError(ValueError):
-    """An option's value that cannot be: *option* is its name or path, `steps[1].expect`."""
-
-    def __init__(self, option: str, message: str) -> None:
-        """Say in one sentence what was expected and what came."""
-        super().__init__(message)
-        self.option = option
-
-
-def check_option(
-    *,
-    doc: str,
-    default: Any = attrs.NOTHING,
-    factory: Callable[[], Any] | None = None,
-    validator: Callable[[Any], None] | None = None,
-    available: bool = True,
-) -> Any:
-    """Declare one option of a check or sink: an attrs field with its documentation.
-
-    *doc* is one line for `monitor checks KIND` and the docs. *validator* takes the value and raises ValueError
-    with one sentence. An option that is documented but not *available* yet is refused in a config.
-    """
-
-    if factory is not None:
-        default = attrs.Factory(factory)
-    return attrs.field(
-        default=default,
-        validator=None if validator is None else _naming_the_option(validator),
-        kw_only=True,
-        metadata={"doc": doc, "available": available},
-    )
-
-
-def key_of(attribute: attrs.Attribute[Any]) -> str:
-    """The key in a config that fills *attribute*: its name; `from_` is the key `from`, which cannot be a name."""
-    return (attribute.alias or attribute.name).removesuffix("_")
-
-
-def _naming_the_option(validator: Callable[[Any], None]) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
-    def validate(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if value is not None:
-            try:
-                validator(value)
-            except OptionError:
-                raise
-            except ValueError as exc:
-                raise OptionError(key_of(attribute), str(exc)) from exc
-
-    return validate
 
 
 class Check:

@@ -24,7 +24,7 @@ HERE = Path(__file__).relative_to(ROOT)
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "violations"}),
     frozenset({"net", "store", "processes"}),
-    frozenset({"companion", "threads"}),
+    frozenset({"companion", "threads", "declaring"}),
     frozenset({"plugin", "validators"}),
     frozenset({"api"}),
     frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
