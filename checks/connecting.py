@@ -106,8 +106,14 @@ class Connecting(Check):
             client_cert=self.client_cert,
             client_key=self.client_key,
             min_tls=self.min_tls,
+            alpn=self._alpn,
             server_name=self.server_name,
         )
+
+    @property
+    def _alpn(self) -> tuple[str, ...]:
+        """The application protocols to offer."""
+        return ("http/1.1",)
 
     @cached_property
     def addressing(self) -> Addressing:

@@ -113,6 +113,7 @@ class Http(Proxied):
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
     allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
+    http2: bool = check_option(default=False, doc="offer HTTP/2 to a server that speaks TLS")
     keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
 
     def __attrs_post_init__(self) -> None:
@@ -178,6 +179,10 @@ class Http(Proxied):
             # Judged after the transfer, but it is the answer's head that disappoints.
             return Verdict.down(f"expected status 200-299, got {status}", phase="processing")
         return self.verdict(probe)
+
+    @property
+    def _alpn(self) -> tuple[str, ...]:
+        return ("h2", "http/1.1") if self.http2 else ("http/1.1",)
 
     @cached_property
     def _tls_elsewhere(self) -> TLS:

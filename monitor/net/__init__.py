@@ -114,7 +114,7 @@ class Answer(Protocol):
 
     @property
     def version(self) -> str:
-        """`1.1`."""
+        """`1.1`, or `2`."""
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:

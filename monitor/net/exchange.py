@@ -5,7 +5,7 @@ Phases: those of `connect`, then `processing` until the first byte of the answer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 import trio
@@ -19,6 +19,38 @@ if TYPE_CHECKING:
     from monitor.net.http import Decoder, Head, Headers
 
 _SMALL = 1024  # bytes of a request that a server reads whole before it answers
+
+
+class Side(Protocol):
+    """What an answer is read from: a stream, or what of it a reader must see to itself."""
+
+    @property
+    def ragged(self) -> bool:
+        """See `monitor.net.Stream`."""
+
+    async def receive_some(self) -> bytes:
+        """See `monitor.net.Stream`."""
+
+    def close(self) -> None:
+        """See `monitor.net.Stream`."""
+
+
+class Reader(Protocol):
+    """Understands one answer: see `AnswerReader`."""
+
+    complete: bool
+
+    def feed(self, data: bytes) -> None:
+        """Take *data*."""
+
+    def end(self, *, ragged: bool) -> None:
+        """The server closed the connection."""
+
+    def take(self) -> list[bytes]:
+        """The pieces of the body that have come since the last call."""
+
+    def let_go(self) -> None:
+        """Feed no more."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +70,7 @@ class WholeAnswer:
 
     __slots__ = ("_head", "_limit", "_reader", "_stream")
 
-    def __init__(self, head: Head, reader: AnswerReader, stream: Stream, limit: int) -> None:
+    def __init__(self, head: Head, reader: Reader, stream: Side, limit: int) -> None:
         """Take over *stream*; the body, decoded, may have *limit* bytes."""
         self._head = head
         self._reader = reader
@@ -74,7 +106,7 @@ class WholeAnswer:
                     await trio.lowlevel.checkpoint()  # a bomb gives others their turn
             if reader.complete:
                 break
-            await _more(self._stream, reader)
+            await take_more(self._stream, reader)
         _end(decoder)
 
     async def read(self) -> bytes:
@@ -84,7 +116,7 @@ class WholeAnswer:
             return b"".join([piece async for piece in self.pieces()])
         whole = reader.take()  # as it is, which nearly every body is: a generator would cost more than all of this
         while not reader.complete:
-            await _more(self._stream, reader)
+            await take_more(self._stream, reader)
             whole += reader.take()
         return b"".join(whole)
 
@@ -109,15 +141,16 @@ async def exchange(prepared: Prepared, stream: Stream, trace: Trace, *, body_lim
         trace.phase("transfer")
     _take(stream, reader, data)
     while reader.head is None:
-        await _more(stream, reader)
+        await take_more(stream, reader)
     return WholeAnswer(reader.head, reader, stream, body_limit)
 
 
-async def _more(stream: Stream, reader: AnswerReader) -> None:
+async def take_more(stream: Side, reader: Reader) -> None:
+    """Have *reader* take what comes next. Raises as it does."""
     _take(stream, reader, await stream.receive_some())
 
 
-def _take(stream: Stream, reader: AnswerReader, data: bytes) -> None:
+def _take(stream: Side, reader: Reader, data: bytes) -> None:
     if data:
         reader.feed(data)
     else:

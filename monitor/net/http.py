@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from monitor.core.errors import ProbeError
 
 HEAD_LIMIT = 64 * 1024
-_MOST_INFORMATIONAL = 8
+MOST_INFORMATIONAL = 8
 _SWITCHED = "the server switched protocols unasked"
-_TOO_LARGE_HEAD = (Code.LIMIT, f"headers are larger than {ByteSize(HEAD_LIMIT)}", "processing")
+TOO_LARGE_HEAD = (Code.LIMIT, f"headers are larger than {ByteSize(HEAD_LIMIT)}", "processing")
 _STEP = 64 * 1024  # bytes a decoder may give at once
 _MOST_MEMBERS = 100  # of one gzip stream
 _MOST_FRAMING = 8  # bytes on the wire for each of the body that is allowed: one-byte chunks take six
@@ -113,7 +113,7 @@ class AnswerReader:
                 phase = "processing" if self.head is None else "transfer"
                 self._fail(Code.PROTOCOL, f"not a valid HTTP answer: {exc}", phase)
         if self.head is None and self._failure is None and self._head_size > HEAD_LIMIT:
-            self._fail(*_TOO_LARGE_HEAD)
+            self._fail(*TOO_LARGE_HEAD)
         if self.head is None and self._failure is not None:
             raise self._failure
         if len(self._body) > 1:
@@ -176,13 +176,13 @@ class AnswerReader:
         elif 100 <= status < 200:
             self._informational += 1
             self._headers = []
-            if self._informational > _MOST_INFORMATIONAL:
-                text = f"more than {_MOST_INFORMATIONAL} informational answers before the real one"
+            if self._informational > MOST_INFORMATIONAL:
+                text = f"more than {MOST_INFORMATIONAL} informational answers before the real one"
                 self._fail(Code.LIMIT, text, "processing")
         elif self.head is None and self._failure is None:
             size = self._head_size  # of all that was fed so far; only where that is much need the headers be counted
             if size > HEAD_LIMIT and sum(len(name) + len(value) + 4 for name, value in self._headers) > HEAD_LIMIT:
-                self._fail(*_TOO_LARGE_HEAD)
+                self._fail(*TOO_LARGE_HEAD)
                 return
             self.head = Head(status, version, self._headers)
             self._headers = []
