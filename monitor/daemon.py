@@ -34,6 +34,7 @@ from monitor.store import Record
 from monitor.store.opening import open_steady_store
 from monitor.store.sqlite import in_thread
 from monitor.system import SystemClock, SystemRand
+from monitor.watching import FileWatch
 from monitor.web.access import bind_problem
 from monitor.web.front import open_front
 
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from monitor.store import Store
     from monitor.store.sqlite import RunSync
     from monitor.supervisor import Checker
+    from monitor.watching import Watch
     from monitor.web.front import Front
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ def run(config: Config, *, reload: Read, ready: Callable[[str], None]) -> None:
 
 async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str], None]) -> None:
     token = trio.lowlevel.current_trio_token()
-    daemon = Daemon(config, reload=reload)
+    daemon = Daemon(config, reload=reload, watch=FileWatch())
 
     def ask(number: int) -> None:
         token.run_sync_soon(collect_no_garbage)
@@ -137,8 +139,11 @@ class Daemon:
         run_sync: RunSync = in_thread,
         front: Callable[[Listen], AbstractContextManager[Front]] = open_front,
         hangups: Hangups = _signalled,
+        watch: Watch | None = None,
     ) -> None:
         """Make ready to `serve`; with the real clock, dice, network and signals unless told otherwise.
+
+        The files that were read are watched only where a *watch* is given.
 
         What blocks (the database, reading the config) is called through *run_sync*.
         """
@@ -152,7 +157,7 @@ class Daemon:
         self._run_sync = run_sync
         self._front = front
         self._reloader = Reloader(
-            reload, hangups=hangups, run_sync=run_sync, current=lambda: self.config, apply=self._apply
+            reload, hangups=hangups, watch=watch, run_sync=run_sync, current=lambda: self.config, apply=self._apply
         )
         self.stopping = trio.Event()
         self._running: Engine | None = None  # while the store is open

@@ -31,8 +31,8 @@ BACKLOG = 10_000  # lines that may wait to be written
 LONGEST_FLUSH = 1.0  # seconds that the end of the block waits for what is not written yet
 _LONGEST_MESSAGE = 10_000  # characters
 
-# At `info` httpx logs every URL it asks for, and what is in them may be secret.
-_QUIET = ("httpx", "httpcore")
+# At `info` httpx logs every URL it asks for, and what is in them may be secret; watchfiles that any file changed.
+_QUIET = ("httpx", "httpcore", "watchfiles")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Reading the config again while everything runs: all of it is taken over, or nothing.
 
-One task does it, whoever asks: SIGHUP or `POST /-/reload`. Those who ask while a reload is under way share the next
-one, which reads the file after they asked; a client that goes away in the middle changes nothing.
+One task does it, whoever asks: SIGHUP, `POST /-/reload`, or a file that changed. Those who ask while a reload is under
+way share the next one, which reads the file after they asked; a client that goes away in the middle changes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
     from monitor.config.changes import Changes
+    from monitor.config.sights import Sights
     from monitor.store.sqlite import RunSync
+    from monitor.watching import Watch
 
     Read = Callable[[], Config]
     """Reads the config again, as it was read at the start; raises ConfigError. Called where it may block."""
@@ -48,15 +50,21 @@ class Reloader:
         read: Read | None,
         *,
         hangups: Hangups,
+        watch: Watch | None = None,
         run_sync: RunSync,
         current: Callable[[], Config],
         apply: Callable[[Config, Changes], Awaitable[None]],
     ) -> None:
-        """Compare what *read* gives with the *current* config, and *apply* it; None: there is nothing to read."""
+        """Compare what *read* gives with the *current* config, and *apply* it; None: there is nothing to read.
+
+        Also when *watch* sees that a file of the config changed.
+        """
         self.problems: Sequence[Problem] = ()
         """What was wrong with the config when it was last read again; empty: it was taken over."""
         self._read = read
         self._hangups = hangups
+        self._watch = watch
+        self._sights: Sights | None = None  # of the latest reading, also of one that was refused
         self._run_sync = run_sync
         self._reading = trio.CapacityLimiter(1)
         self._current = current
@@ -74,10 +82,7 @@ class Reloader:
             raise MonitorError("this monitor was started without a config that could be read again")
         if self._stopped:
             raise MonitorError("the monitor is stopping")
-        waited_for = self._next
-        self._asked.set()
-        await waited_for.over.wait()
-        match waited_for.outcome:
+        match await self._next_round():
             case None:
                 raise MonitorError("the monitor is stopping")
             case ConfigError() as refused:
@@ -85,11 +90,20 @@ class Reloader:
             case changed:
                 return changed
 
+    async def _next_round(self) -> Changes | ConfigError | None:
+        waited_for = self._next
+        self._asked.set()
+        await waited_for.over.wait()
+        return waited_for.outcome
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Reload on a hang-up and when asked, until cancelled."""
+        """Reload on a hang-up, on a change of a file and when asked, until cancelled."""
         try:
             async with trio.open_nursery() as nursery:
                 await nursery.start(self._listen)
+                if self._watch is not None and self._read is not None:
+                    self._sights = self._current().sights
+                    nursery.start_soon(self._watch, self._files, self._next_round)
                 task_status.started()
                 while True:
                     await self._asked.wait()
@@ -108,15 +122,20 @@ class Reloader:
             async for _ in hangups:
                 self._asked.set()
 
+    def _files(self) -> Sights | None:
+        return self._sights if self._current().watch else None
+
     async def _once(self) -> Changes | ConfigError | None:
         if self._read is None:
             return None
         try:
             config = await self._run_sync(self._read, limiter=self._reading)
+            self._sights = config.sights
             changed = changes(self._current(), config)
             if problem := bind_problem(config.listen, config.access):
                 raise ConfigError([Problem(str(config.path), None, "monitor.access", problem)])
         except ConfigError as exc:
+            self._sights = exc.sights or self._sights
             log.error("reload refused, everything stays as it was: %s", counted(len(exc.problems), "mistake"))  # noqa: TRY400
             for mistake in exc.problems:
                 log.error("%s", mistake)  # noqa: TRY400 - a line each says it all

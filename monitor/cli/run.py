@@ -51,9 +51,10 @@ def _listen(ctx: click.Context, param: click.Parameter, value: str | None) -> Li
 def command(
     config: Path, listen: Listen | None, data_dir: str | None, log_format: Literal["text", "json"], log_level: str
 ) -> None:
-    """Watch every endpoint until SIGTERM or Ctrl-C; a second one ends it at once. SIGHUP reads the config again.
+    """Watch every endpoint until SIGTERM or Ctrl-C; a second one ends it at once.
 
-    Prints one line when ready, with the address of the page: "ready: http://127.0.0.1:8080". Logs go to stderr.
+    SIGHUP, or a change of one of its files, reads the config again. Prints one line when ready,
+    with the address of the page: "ready: http://127.0.0.1:8080". Logs go to stderr.
     """
     from monitor.config.load import load  # noqa: PLC0415
     from monitor.config.secrets import Masker  # noqa: PLC0415

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from monitor.config.modules import Module
     from monitor.config.secrets import Masker
+    from monitor.config.sights import Sights
     from monitor.core.announcements import Announcement
     from monitor.core.maintenance import Window
     from monitor.core.model import Endpoint
@@ -87,6 +88,8 @@ class Config:
     modules: Mapping[str, Module] = attrs.field(factory=dict)  # of `/probe`, by name
     plugins: tuple[tuple[str, str], ...]  # what `[plugins]` says, to see on reload that it changed
     masker: Masker = attrs.field(eq=False, repr=False)
+    watch: bool = True  # is it read again when one of its files changes?
+    sights: Sights | None = attrs.field(default=None, eq=False, repr=False)  # which files those are; None: of no file
 
     @property
     def enabled(self) -> tuple[Endpoint, ...]:

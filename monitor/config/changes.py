@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _WANT_A_RESTART = ("listen", "data_dir", "plugins")
 _TABLES = ("endpoints", "sinks")
 _KEYS = {"self_sinks": "sinks"}  # as the file calls them
-_NOT_SETTINGS = frozenset({*_WANT_A_RESTART, *_TABLES, "path", "masker"})
+_NOT_SETTINGS = frozenset({*_WANT_A_RESTART, *_TABLES, "path", "masker", "sights"})
 
 
 @attrs.frozen

@@ -15,6 +15,8 @@ from monitor.core.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from monitor.config.sights import Sights
+
 _LARGEST = 32 * 1024 * 1024
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
@@ -34,8 +36,9 @@ class Source:
         return Positions(self.text, self.tree)
 
 
-def read(path: Path, name: str) -> Source:
-    """Read and parse the file *path*. Raises ConfigError with one problem."""
+def read(path: Path, name: str, sights: Sights) -> Source:
+    """Read and parse the file *path*, and note it in *sights*. Raises ConfigError with one problem."""
+    sights.look(path)
     text = _text(path, name)
     try:
         return Source(name, path, text, tomllib.loads(text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +24,7 @@ from monitor.config.schema import (
     SinkTable,
 )
 from monitor.config.secrets import Masker
+from monitor.config.sights import Sights
 from monitor.config.tables import NO_EXPECTATIONS, Draft, Tables, check_for, target_of, usable
 from monitor.config.texts import Texts, remember_passwords, without_password
 from monitor.config.windows import Windows
@@ -49,12 +49,17 @@ def load(path: Path, *, environ: Mapping[str, str], registry: Registry | None = 
 
     *registry* has the kinds there are beside those of `[plugins]`; default: the installed ones.
     """
-    return _Loading(path, environ).config(registry or Registry())
+    sights = Sights()
+    try:
+        return _Loading(path, environ, sights).config(registry or Registry())
+    except ConfigError as exc:
+        exc.sights = sights  # whoever waits for the mistakes to be mended must know where
+        raise
 
 
 def registry_of(path: Path, *, environ: Mapping[str, str]) -> Registry:
     """The installed kinds, and those of `[plugins]` in the config file *path*. Raises ConfigError."""
-    loading = _Loading(path, environ)
+    loading = _Loading(path, environ, Sights())
     registry = loading.registry(Registry())
     loading.problems.raise_any()
     return registry
@@ -101,13 +106,14 @@ def _without(url: str, text: str) -> str:
 class _Loading:
     """One reading of a config."""
 
-    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
-        """Read the main file. Raises ConfigError."""
-        self.main = read(path, str(path))
+    def __init__(self, path: Path, environ: Mapping[str, str], sights: Sights) -> None:
+        """Read the main file; note in *sights* what is read. Raises ConfigError."""
+        self.sights = sights
+        self.main = read(path, str(path), sights)
         self.masker = Masker()
         self.problems = Problems(self.masker)
         self.problems.met(self.main)
-        self._texts = Texts(environ, self.masker, path.absolute().parent)
+        self._texts = Texts(environ, self.masker, path.absolute().parent, sights)
         self._fields = Fields(self._texts)
 
     def config(self, installed: Registry) -> Config:
@@ -156,6 +162,8 @@ class _Loading:
             sinks=tuple(sinks),
             plugins=tuple(_references(registry)),
             masker=self.masker,
+            watch=monitor.watch,
+            sights=self.sights,
         )
 
     def registry(self, installed: Registry) -> Registry:
@@ -204,7 +212,7 @@ class _Loading:
         """The files that `include` names, each once, those of a glob in sorted order."""
         seen = {self.main.path.resolve()}
         for index, pattern in enumerate(patterns):
-            matches = _matching(pattern, self._texts.directory)
+            matches = self.sights.match(pattern, self._texts.directory)
             if not matches and not any(each in pattern for each in "*?["):
                 self.problems.add(self.main, ("monitor", "include", index), f"there is no file {shown(pattern)}")
             for match in matches:
@@ -213,7 +221,7 @@ class _Loading:
                     continue
                 seen.add(path.resolve())
                 try:
-                    source = read(path, str(self.main.path.parent / match))
+                    source = read(path, str(self.main.path.parent / match), self.sights)
                 except ConfigError as exc:
                     self.problems.keep(*exc.problems)
                     continue
@@ -244,11 +252,6 @@ class _Loading:
                 if value is not None:
                     yield value
         self._texts.directory = main
-
-
-def _matching(pattern: str, directory: Path) -> list[str]:
-    # Path.glob takes no absolute pattern, and none that names a file without magic.
-    return sorted(glob.glob(pattern, root_dir=directory, recursive=True))  # noqa: PTH207
 
 
 def _references(registry: Registry) -> list[tuple[str, str]]:

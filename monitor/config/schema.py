@@ -165,6 +165,7 @@ class MonitorTable:
         doc="memory that a program of a check, or an isolated check, may have with all it starts; at least 32MiB",
         validator=_memory,
     )
+    watch: bool = key(default=True, doc="read the config again when one of its files changes")
     probe_api: bool = key(default=False, doc="serve blackbox_exporter's /probe, with the modules")
 
 

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from monitor.config.sights import Sights
 from monitor.core.quantities import shown
 
 if TYPE_CHECKING:
@@ -26,10 +27,13 @@ _LARGEST_FILE = 1024 * 1024
 class Texts:
     """Reads strings; relative paths are relative to *directory*."""
 
-    def __init__(self, environ: Mapping[str, str], masker: Masker, directory: Path) -> None:
-        """Insert from *environ*; tell *masker* what was inserted."""
+    def __init__(
+        self, environ: Mapping[str, str], masker: Masker, directory: Path, sights: Sights | None = None
+    ) -> None:
+        """Insert from *environ*; tell *masker* what was inserted, and *sights* which files were read."""
         self._environ = environ
         self._masker = masker
+        self._sights = sights or Sights()
         self.directory = directory
 
     def read(self, value: object) -> str:
@@ -73,8 +77,10 @@ class Texts:
         if len(table) > 1:
             raise ValueError('expected { file = "…" } with nothing beside it')
         name = self.read(table["file"])
+        path = self.path(name)
+        self._sights.look(path)
         try:
-            with self.path(name).open("rb") as file:
+            with path.open("rb") as file:
                 content = file.read(_LARGEST_FILE + 1)
         except OSError as exc:
             raise ValueError(f"cannot read the file {shown(name)}: {exc.strerror}") from exc

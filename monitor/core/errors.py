@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -38,6 +38,7 @@ class ConfigError(MonitorError):
         """Keep *problems*; the text is one line for each."""
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+        self.sights: Any = None  # the `monitor.config.sights.Sights` of the reading that failed
 
 
 class PluginError(MonitorError):

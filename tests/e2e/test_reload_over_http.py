@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 CONFIG = """
 [monitor]
 listen = "127.0.0.1:0"
+watch = false
 [monitor.access]
 admin_token = "${{ADMIN}}"
 [defaults]
@@ -47,12 +48,12 @@ async def test_reload_over_http(tmp_path: Path, nursery: trio.Nursery) -> None:
             answer = await client.post("/-/reload")
             assert answer.status_code == 422
             assert answer.json()["errors"] == [
-                'config.toml:8: defaults.timeout: expected a duration such as "5s", got 1',
-                'config.toml:9: defaults.intervall: unknown key, did you mean "interval"?',
+                'config.toml:9: defaults.timeout: expected a duration such as "5s", got 1',
+                'config.toml:10: defaults.intervall: unknown key, did you mean "interval"?',
             ]
             ready = await client.get("/readyz")
             assert (ready.status_code, ready.text.splitlines()[0]) == (200, "ready")
-            assert "config.toml:8: defaults.timeout" in ready.text
+            assert "config.toml:9: defaults.timeout" in ready.text
             names = [each["name"] for each in (await client.get("/api/v1/endpoints")).json()["endpoints"]]
             assert names == ["new", "shop"], "the config before it is in force"
 

@@ -29,7 +29,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
     frozenset({"config"}),
-    frozenset({"web"}),
+    frozenset({"web", "watching"}),
     frozenset(
         {
             "supervisor",
