@@ -68,16 +68,17 @@ class References:
     async def second_look(self, endpoint: Endpoint, health: Health, observation: Observation) -> Observation:
         """*observation*, or one that is `unknown` where it would confirm a `down`, and no reference answers.
 
-        *health* is how *endpoint* stood before it. Takes at most PATIENCE.
+        *health* is how *endpoint* stood before it; the probe has just ended. Takes at most PATIENCE.
         """
         if observation.status is not Status.DOWN or not self._urls():
             return observation
+        began = self._clock.monotonic() - observation.duration  # whatever the wall clock was set to meanwhile
         self._forget_others()
         text = None if self._failed is None else self._failed[1]
         _, change = advance(health, observation, endpoint.thresholds)
         if change is not None and change.after is State.DOWN:
             text = await self._no_answer(self._moment(change.streak.since or observation.started_at))
-        if text is None and self._works_since is not None and self._moment(observation.started_at) < self._works_since:
+        if text is None and self._works_since is not None and began < self._works_since:
             text = no_reference_answers(["none did when the probe began"])
         if text is None:
             return observation

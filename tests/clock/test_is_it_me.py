@@ -264,6 +264,27 @@ async def test_a_probe_that_began_before_the_network_was_back_says_nothing(house
     assert await house.fired() == []
 
 
+async def test_a_clock_set_forward_during_a_probe_does_not_make_it_older_than_the_network(
+    house: House, autojump_clock: Jump
+) -> None:
+    await house.start(house.target("slow", takes=2, timeout=20, failure_threshold=1), house.target("quick"))
+    await trio.sleep(30)
+    house.net.refused = set(HOSTS)
+    house.becomes("-")
+    await trio.sleep(60)
+    house.net.refused = set()
+    house.becomes("+")
+    await trio.sleep(60)
+    house.becomes("-", "slow")
+    checker = house.supervisor.checkers["slow"]
+    began = checker.progress_at
+    while checker.progress_at == began:  # a probe has begun, and will fail
+        await trio.sleep(0.1)
+    house.clock.skew += timedelta(hours=1)
+    await trio.sleep(3)
+    assert await house.states("slow") == "up down"
+
+
 async def test_what_is_really_down_fires_once_the_network_is_back(house: House, autojump_clock: Jump) -> None:
     await house.start(house.target())
     await trio.sleep(30)
