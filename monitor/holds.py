@@ -181,7 +181,9 @@ class Holds:
         begun = self._begun.get(record.name)
         if begun is None or begun.state is not health.state or begun.failing_since != since or begun.at > now:
             begun = self._begun[record.name] = _Begun(health.state, since, now)
-        return Child(failing_since=since, confirmed_at=begun.at, counted_at=health.counted_at)
+        # After the clock was set back it may lie ahead, and no probe of a parent would ever be late enough.
+        failing_since = min(since, begun.at)
+        return Child(failing_since=failing_since, confirmed_at=begun.at, counted_at=health.counted_at)
 
 
 @attrs.frozen

@@ -378,6 +378,19 @@ async def test_a_parent_that_heals_does_not_excuse_its_child_for_ever(house: Hou
     assert await house.outcomes("shop") == "up:policy down:alerted"
 
 
+async def test_a_parent_that_heals_after_the_clock_was_set_back_is_not_hammered(
+    house: House, autojump_clock: Jump
+) -> None:
+    edge = moody("edge", (100, "-"), (200, "+"), failure_threshold=5)
+    house.watch(edge, moody("shop", (100, "-"), depends_on=("edge",)))
+    await trio.sleep(170)
+    house.clock.skew -= timedelta(hours=1)
+    await trio.sleep(130)
+    healed = [each for each in house.probes["edge"] if each >= 200]
+    assert min(later - earlier for earlier, later in itertools.pairwise(healed)) >= 5, "its own pace"
+    assert [word.split(" ", 1)[1] for word in house.ops.words] == ["firing edge", "resolved edge", "firing shop"]
+
+
 async def test_a_child_that_is_well_again_with_its_parent_is_never_told_of(house: House, autojump_clock: Jump) -> None:
     house.watch(moody("edge", (100, "-"), (200, "+")), moody("shop", (100, "-"), (204, "+"), depends_on=("edge",)))
     await trio.sleep(400)
