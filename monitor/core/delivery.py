@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TRY_TIMEOUT = 10.0  # seconds one try may take in all
 LONGEST_BACK_OFF = 300.0
 LONGEST_RETRY_AFTER = 3600.0
+GONE = 410  # the status of a receiver that will never be back
 _PATIENT = frozenset({401, 403, 404})
 _TRANSIENT = frozenset({408, 425, 429})
 _REFUSED_WAITS = (10.0, 60.0, 200.0, 330.0)  # seconds between five tries
@@ -55,7 +56,7 @@ def after_failure(
     waited = (now - first_try_at).total_seconds()
     if error.final:
         return Dead(str(error))
-    if status == 410:
+    if status == GONE:
         return Dead(f"{error}: the receiver says it is gone for good")
     if _is_refused(status):
         # The tries may have been of another kind before: a receiver that starts up gets its ten minutes all the same.

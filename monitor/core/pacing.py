@@ -6,17 +6,21 @@
                       at least as long as its `Retry-After` asks for
 
 A receiver that reads an alert and refuses it works: that is between it and the alert. All of this is kept in memory
-only; each delivery has its own back-off in the store.
+only; each delivery has its own back-off in the store, and from there a start learns what was sent in the last minute.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MOST_AT_ONCE = 4  # tries in flight per sink
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
-_WINDOW = 60.0
+WINDOW = 60.0  # seconds
 
 
 class Pace:
@@ -40,6 +44,10 @@ class Pace:
         """Let it be *per_minute* from now on; what was sent within the last minute counts."""
         self._per_minute = per_minute
         self._begun = deque(self._begun, maxlen=per_minute)
+
+    def recall(self, moments: Iterable[float]) -> None:
+        """So it was before this process began, when it was told of messages at *moments*."""
+        self._begun.extend(sorted(moments))
 
     def began(self, now: float) -> None:
         """A try begins."""
@@ -76,7 +84,7 @@ class Pace:
             return 0
         room = (1 if self.failing else MOST_AT_ONCE) - self.in_flight
         if self._per_minute is not None:
-            room = min(room, self._per_minute - sum(moment > now - _WINDOW for moment in self._begun))
+            room = min(room, self._per_minute - sum(moment > now - WINDOW for moment in self._begun))
         return max(0, room)
 
     def opens_at(self, now: float) -> float | None:
@@ -86,4 +94,4 @@ class Pace:
 
     def _opens_at(self, now: float) -> float:
         full = self._per_minute is not None and len(self._begun) == self._per_minute
-        return max(self._resume_at, self._begun[0] + _WINDOW if full else now)
+        return max(self._resume_at, self._begun[0] + WINDOW if full else now)

@@ -19,7 +19,7 @@ import trio
 
 from monitor.core.delivery import LONGEST_RETRY_AFTER, TRY_TIMEOUT
 from monitor.core.errors import DeliveryError, StoreError
-from monitor.core.pacing import Pace
+from monitor.core.pacing import WINDOW, Pace
 from monitor.core.steady import SteadyClock
 from monitor.core.tally import Tally
 from monitor.core.text import counted
@@ -128,10 +128,19 @@ class Outbox:
                     await self._bell.receive()
 
     async def _catch_up(self) -> None:
-        """Where all that waits lies further ahead than any pause, the clock was set back while we were away."""
+        """Go on from the last stop.
+
+        Where all that waits lies further ahead than any pause, the clock was set back while we were away. What was
+        sent within the last minute counts, where a sink has a limit.
+        """
         due_at = await self._store.next_due(sinks=tuple(self._sinks))
         if due_at is not None and due_at - self._steady.now() > timedelta(seconds=LONGEST_RETRY_AFTER):
             self._steady.catch_up(due_at)
+        now, moment = self._steady.now(), self._clock.monotonic()
+        for name, limit in [(name, each.per_minute) for name, each in self._sinks.items()]:
+            if limit is not None:
+                sent = await self._store.sent(name, since=now - timedelta(seconds=WINDOW), limit=limit)
+                self._paces[name].recall(moment - max(0.0, (now - each).total_seconds()) for each in sent)
 
     async def drained(self) -> None:
         """Wait until nothing is in flight and nothing that is due now waits; what is put off to later may wait.

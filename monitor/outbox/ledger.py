@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from monitor.core.delivery import LONGEST_RETRY_AFTER, Dead, Retry, after_failure, is_refusal
+from monitor.core.delivery import GONE, LONGEST_RETRY_AFTER, Dead, Retry, after_failure, is_refusal
 from monitor.core.errors import StoreError
 from monitor.core.text import printable
 
@@ -99,6 +99,10 @@ class Ledger:
                         error=text,
                     )
                 )
+            case Dead() if len(deliveries) > 1 and is_refusal(error) and error.status != GONE:
+                self._tally.delivered(settings.name, "retry", len(deliveries))
+                await self._set_apart(deliveries, now, text)
+                return False
             case Dead(why):
                 text = self._told(why)
                 self._tally.delivered(settings.name, "dead", len(deliveries))
@@ -106,6 +110,18 @@ class Ledger:
                     self._log.error("gave up %s %s to %s: %s", each.type, each.alert, each.sink, text)
                 await self._write(lambda: self._store.bury(*_ids(deliveries), attempts=attempts, error=text, at=now))
         return isinstance(answer, Dead)
+
+    async def _set_apart(self, deliveries: Sequence[Delivery], now: datetime, error: str) -> None:
+        """The message that told *deliveries* is given up; each is tried by itself, so that one takes no other along."""
+        sink = deliveries[0].sink
+        self._log.warning(
+            "sink %s refuses %d alerts in one message, each goes by itself: %s", sink, len(deliveries), error
+        )
+        for each in deliveries:
+            await self._write(lambda each=each: self._store.bundle((each.id,), digest=each.alert))  # type: ignore[misc]
+        await self._write(
+            lambda: self._store.postpone(*_ids(deliveries), attempts=0, first_try_at=now, not_before=now, error=error)
+        )
 
     def _take_pace(self, head: Delivery, pace: Pace, error: DeliveryError, text: str) -> None:
         """How the sink is tried from now on: one that reads and refuses works, all else is trouble of its own."""

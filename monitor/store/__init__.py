@@ -153,6 +153,9 @@ class Store(Ledger, Protocol):
     async def next_due(self, *, sinks: Collection[str], busy: Collection[int] = ()) -> datetime | None:
         """When the earliest first-of-its-lane of *sinks*, not in *busy*, is due; None: nothing waits."""
 
+    async def sent(self, sink: str, *, since: datetime, limit: int) -> Sequence[datetime]:
+        """When *sink* took its latest messages, at most *limit*, newest first, those after *since*."""
+
     async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
         """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
 

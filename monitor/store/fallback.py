@@ -290,6 +290,10 @@ class SteadyStore:
             lambda kept: readers.next_due(kept.db, sinks=frozenset(sinks), busy=frozenset(self._now(busy))),
         )
 
+    async def sent(self, sink: str, *, since: datetime, limit: int) -> Sequence[datetime]:
+        """See `Store.sent`; what was sent since the trouble began is not among it."""
+        return await self._do(partial(self._main.sent, sink, since=since, limit=limit), lambda _: ())
+
     async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
         """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
         return await self._do(

@@ -62,6 +62,10 @@ _BEHIND = """
     WHERE lane.id = ? AND d.state = 'pending' AND d.sink = lane.sink AND d.endpoint = lane.endpoint AND d.id > lane.id
     ORDER BY d.id LIMIT ?
 """
+_SENT = """
+    SELECT max(settled_at) FROM deliveries WHERE state = 'delivered' AND settled_at > ? AND sink = ?
+    GROUP BY coalesce(digest, id) ORDER BY 1 DESC LIMIT ?
+"""
 _MEMBERS = """
     SELECT d.id, d.alert, a.type, d.endpoint, d.sink, a.body, a.created_at,
            d.attempts, d.first_try_at, d.digest
@@ -175,6 +179,11 @@ def next_due(db: sqlite3.Connection, *, sinks: Collection[str], busy: Collection
         if ident not in busy
     ]
     return moment(min(moments)) if moments else None
+
+
+def sent(db: sqlite3.Connection, *, sink: str, since: datetime, limit: int) -> list[datetime]:
+    """When *sink* took its latest messages, at most *limit*, newest first, those after *since*."""
+    return [moment(at) for (at,) in db.execute(_SENT, (millis(since), sink, limit))]
 
 
 def waiting_sinks(db: sqlite3.Connection) -> list[str]:

@@ -292,6 +292,10 @@ class SqliteStore:
         """When the earliest first-of-its-lane of *sinks*, not in *busy*, is due; None: nothing waits."""
         return await self._run(partial(readers.next_due, sinks=frozenset(sinks), busy=frozenset(busy)))
 
+    async def sent(self, sink: str, *, since: datetime, limit: int) -> Sequence[datetime]:
+        """When *sink* took its latest messages, at most *limit*, newest first, those after *since*."""
+        return await self._run(partial(readers.sent, sink=sink, since=since, limit=limit))
+
     async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
         """The pending deliveries that follow *delivery* in its lane, in order, at most *limit*."""
         return await self._run(partial(readers.behind, delivery=delivery, limit=limit))

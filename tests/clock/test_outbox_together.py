@@ -246,6 +246,33 @@ class TestDigests:
             ("b", ["b"]),
         ]
 
+    async def test_one_that_is_refused_takes_no_other_along(self, autojump_clock, tmp_path):
+        def refuses(message: Message) -> None:
+            if any(each["data"]["id"] == "poison" for each in message.documents):
+                raise DeliveryError("HTTP 400", status=400)
+
+        ops = Recording(how=DIGEST, refuses=refuses)
+        async with running(tmp_path, settings(ops)) as (store, outbox):
+            for ident in ("a", "poison", "b"):
+                await announce(store, ident, endpoint=ident)
+            outbox.ring()
+            await trio.sleep(3000)
+            [left] = await store.letters(limit=9)
+        assert (left.delivery.alert, left.state, left.error) == ("poison", "dead", "HTTP 400: given up after 5 tries")
+        assert [told for _, told in ops.told[:5]] == [["a", "poison", "b"]] * 5
+        assert len({message.id for _, message in ops.seen[:5]}) == 1
+        assert sorted(message.id for _, message in ops.seen[5:]) == ["a", "b", *["poison"] * 5]
+
+    async def test_a_sink_that_is_gone_is_not_asked_for_each(self, autojump_clock, tmp_path):
+        ops = Recording(how=DIGEST, script=[DeliveryError("HTTP 410", status=410)])
+        async with running(tmp_path, settings(ops)) as (store, outbox):
+            await announce(store, "a", endpoint="a")
+            await announce(store, "b", endpoint="b")
+            outbox.ring()
+            await trio.sleep(100)
+            assert await store.letter_counts() == {"pending": 0, "dead": 2}
+        assert len(ops.seen) == 1
+
 
 class TestStories:
     async def test_a_resolved_whose_firing_still_waits_goes_in_the_same_message(self, autojump_clock, tmp_path):
@@ -309,6 +336,22 @@ class TestPace:
             outbox.ring()
             await trio.sleep(200)
         assert [moment for moment, _ in chat.told] == [0.0, 0.0, 60.0, 60.0, 120.0]
+
+    async def test_what_was_sent_before_a_restart_counts(self, autojump_clock, tmp_path):
+        chat, grouped, rand = Recording(how=CHAT), Recording(how=DIGEST), PlainRand()
+        sinks = settings(chat, max_per_minute=2), settings(grouped, name="grouped", max_per_minute=2)
+        async with running(tmp_path, *sinks, rand=rand) as (store, outbox):
+            for number in range(3):
+                await announce(store, f"a{number}", endpoint=f"endpoint {number}")
+                await announce(store, f"b{number}", endpoint=f"endpoint {number}", sink="grouped")
+            outbox.ring()
+            await trio.sleep(10)
+        async with running(tmp_path, *sinks, rand=rand) as (store, outbox):
+            await announce(store, "one more", endpoint="feed", sink="grouped")
+            outbox.ring()
+            await trio.sleep(100)
+        assert [moment for moment, _ in chat.told] == [0.0, 0.0, 60.0]
+        assert grouped.told == [(1.0, ["b0", "b1", "b2"]), (11.0, ["one more"])], "a digest is one message"
 
     async def test_a_sink_that_fails_is_tried_with_one_at_a_time_until_it_answers(self, autojump_clock, tmp_path):
         ops, well = Recording(script=[10.0] * 1000), Recording()

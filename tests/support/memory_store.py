@@ -163,6 +163,12 @@ class MemoryStore:
         await self._access()
         return min((row.not_before for row in self._heads(busy) if row.delivery.sink in sinks), default=None)
 
+    async def sent(self, sink: str, *, since: datetime, limit: int) -> Sequence[datetime]:
+        await self._access()
+        rows = [row for row in self.rows.values() if row.state == "delivered" and row.delivery.sink == sink]
+        moments = sorted((row.at for row in rows if row.at is not None and row.at > since), reverse=True)
+        return moments[:limit]
+
     async def behind(self, delivery: int, *, limit: int) -> Sequence[Delivery]:
         await self._access()
         head = self.rows[delivery].delivery
