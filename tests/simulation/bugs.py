@@ -209,4 +209,161 @@ BUGS = (
             ),
         ),
     ),
+    Bug(
+        "silence ignored",
+        (
+            (
+                "monitor/holds.py",
+                "            found.append(Hold(why=Outcome.SILENCE, until=ends))\n",
+                "            pass\n",
+            ),
+        ),
+    ),
+    Bug(
+        "silences are forgotten at a restart",
+        (("monitor/silencer.py", "Silence.from_json(each) for each in note or ()", "each for each in ()"),),
+    ),
+    Bug(
+        "acknowledged, and reminded all the same",
+        (
+            (
+                "monitor/core/alerting/review.py",
+                "known = self.incident is not None and self.incident.acknowledged is not None",
+                "known = False",
+            ),
+        ),
+    ),
+    Bug(
+        "acknowledgement is forgotten at a restart",
+        (
+            (
+                "monitor/store/rows.py",
+                "acknowledged=None if acknowledged is None else ",
+                "acknowledged=None if True else ",
+            ),
+        ),
+    ),
+    Bug(
+        "weekly windows go by UTC",
+        (
+            (
+                "monitor/core/maintenance.py",
+                "datetime.combine(day, self.at, self.zone).astimezone(UTC)",
+                "datetime.combine(day, self.at, UTC)",
+            ),
+        ),
+    ),
+    Bug(
+        "references are not asked",
+        (
+            (
+                "monitor/selfwatch/reference.py",
+                "text = await self._no_answer(self._moment(change.streak.since or observation.started_at))",
+                "text = None",
+            ),
+        ),
+    ),
+    Bug(
+        "no reference answers, and it is down all the same",
+        (
+            (
+                "monitor/selfwatch/reference.py",
+                "attrs.evolve(observation, status=Status.UNKNOWN, reason=reason)",
+                "attrs.evolve(observation, reason=reason)",
+            ),
+        ),
+    ),
+    Bug(
+        "the end of its own trouble is not told",
+        (("monitor/core/own_trouble.py", "    is_over = min(ended, default=now + 1) <= now ", "    is_over = False "),),
+    ),
+    Bug(
+        "a digest has another name at each try",
+        (
+            (
+                "monitor/outbox/__init__.py",
+                "            return deliveries, deliveries[0].digest\n",
+                "            return deliveries, self._rand.id()\n",
+            ),
+        ),
+    ),
+    Bug(
+        "a digest is put together anew at each try",
+        (
+            (
+                "monitor/outbox/__init__.py",
+                "            await self._store.bundle([each.id for each in deliveries], digest=name)\n",
+                "            await self._store.bundle([], digest=name)\n",
+            ),
+        ),
+    ),
+    Bug(
+        "no limit a minute",
+        (
+            (
+                "monitor/core/pacing.py",
+                "            room = min(room, self._per_minute - sum",
+                "            room = min(room, self._per_minute - 0 * sum",
+            ),
+            (
+                "monitor/core/pacing.py",
+                "        full = self._per_minute is not None and",
+                "        full = self._per_minute is None and",
+            ),
+        ),
+    ),
+    Bug(
+        "the limit begins anew at a restart",
+        (("monitor/core/pacing.py", "        self._begun.extend(sorted(moments))\n", "        pass\n"),),
+    ),
+    Bug(
+        "who wants to know later is told at once",
+        (
+            (
+                "monitor/core/alerting/review.py",
+                "                if route.after is None or due <= self.now:\n",
+                "                if route.after is None or due:\n",
+            ),
+        ),
+    ),
+    Bug(
+        "what cannot be seen counts as up",
+        (
+            (
+                "monitor/store/spans.py",
+                '        found.append(Change("unknown", since=health.blind.since, until=health.blind.until))\n',
+                "        pass\n",
+            ),
+        ),
+    ),
+    Bug(
+        "downtime begins when it is confirmed",
+        (
+            (
+                "monitor/store/spans.py",
+                'Change("down", since=health.as_bad_as_down.since or transition.at)',
+                'Change("down", since=transition.at)',
+            ),
+        ),
+    ),
+    Bug(
+        "maintenance is downtime",
+        (
+            (
+                "monitor/store/spans.py",
+                '*spans.get("unknown", ()), *spans.get("maintenance", ())',
+                '*spans.get("unknown", ())',
+            ),
+        ),
+    ),
+    Bug(
+        "maintenance goes on after its window is gone",
+        (
+            (
+                "monitor/maintenance.py",
+                "None if kept is None else Maintenance(endpoint=name, started_at=kept.begin, ended_at=now)",
+                "None",
+            ),
+        ),
+    ),
 )

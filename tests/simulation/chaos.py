@@ -28,7 +28,12 @@ def unleash(world: World, nursery: trio.Nursery) -> None:
             await trio.sleep(rand.expovariate(1 / world.scenario.faults[name]))
             await harm(world, rand)
 
-    for name, harms in {**_once(), **_for_each_host(world), **_for_each_sink(world)}.items():
+    for name, harms in {
+        **_once(),
+        **_for_each_host(world),
+        **_for_each_sink(world),
+        **_for_each_reference(world),
+    }.items():
         if name in world.scenario.faults:
             for each, harm in harms.items():
                 nursery.start_soon(again_and_again, name, each, harm)
@@ -36,6 +41,7 @@ def unleash(world: World, nursery: trio.Nursery) -> None:
 
 def _once() -> dict[str, dict[str, Fault]]:
     return {
+        "network_gone": {"": network_gone},
         "descriptors": {"": descriptors},
         "stuck_dns": {"": stuck_dns},
         "stall": {"": stall},
@@ -50,6 +56,8 @@ def _once() -> dict[str, dict[str, Fault]]:
         "reload_broken": {"": reload_broken},
         "stop": {"": stop},
         "crash": {"": crash},
+        "silence": {"": silence},
+        "acknowledgement": {"": acknowledgement},
     }
 
 
@@ -64,6 +72,10 @@ def _for_each_host(world: World) -> dict[str, dict[str, Fault]]:
 
 def _for_each_sink(world: World) -> dict[str, dict[str, Fault]]:
     return {"sink_trouble": {sink.name: sink_trouble(sink) for sink in world.receivers}}
+
+
+def _for_each_reference(world: World) -> dict[str, dict[str, Fault]]:
+    return {"reference_trouble": {each.name: reference_trouble(each) for each in world.references}}
 
 
 def span(rand: random.Random, low: float, high: float) -> float:
@@ -134,6 +146,32 @@ async def ups_and_downs(world: World, rand: random.Random, seconds: float) -> No
             await outage(host, longest=20 * MINUTE)(world, rand)
 
 
+def reference_trouble(reference: Host) -> Fault:
+    async def harm(world: World, rand: random.Random) -> None:
+        condition = rand.choice(OUTAGES)
+        with for_a_while(world, f"{reference.name} {condition}"):
+            try:
+                reference.condition = condition
+                await trio.sleep(span(rand, 5.0, HOUR))
+            finally:
+                reference.condition = Condition.OK
+
+    return harm
+
+
+async def network_gone(world: World, rand: random.Random) -> None:
+    """No host can be reached, whatever its condition."""
+    how = rand.choice((Condition.REFUSES, Condition.HANGS))
+    with for_a_while(world, f"the network is gone, everything {how}"):
+        before = world.itself.watch_absence()
+        try:
+            world.network_gone = how
+            await trio.sleep(span(rand, 2.0, HOUR))
+        finally:
+            world.network_gone = None
+            world.itself.was_absent(before)
+
+
 async def descriptors(world: World, rand: random.Random) -> None:
     with for_a_while(world, "no descriptors"):
         try:
@@ -168,8 +206,7 @@ async def suspend(world: World, rand: random.Random) -> None:
     if rand.random() < 0.7:
         await world.witness.begins_to_fail.wait()
         await trio.sleep(rand.uniform(0.5, 3.0))
-    world.ledger.note("fault", f"suspended for {seconds:.1f} s")
-    world.clock.suspend(seconds)
+    world.suspend(seconds)
 
 
 async def clock_jump(world: World, rand: random.Random) -> None:
@@ -241,3 +278,23 @@ async def crash(world: World, rand: random.Random) -> None:
         return
     in_calls = rand.randint(1, 6) if rand.random() < 0.7 else None
     world.crash(in_calls=in_calls, after=rand.random() < 0.5, away=away, again_in=again)
+
+
+async def silence(world: World, rand: random.Random) -> None:
+    """Of an endpoint, a group or everything; sometimes somebody ends it before its time."""
+    name = rand.choice(world.scenario.endpoints).name
+    world.people.silence(rand.choice((name, name, "group:web", "*")), span(rand, MINUTE, 4 * HOUR))
+    if rand.random() < 0.3:
+        await trio.sleep(span(rand, MINUTE, HOUR))
+        world.people.end_silences(every=False)
+
+
+async def acknowledgement(world: World, rand: random.Random) -> None:
+    """Of the next incident that there is, or of none."""
+    names = [each.name for each in world.scenario.endpoints]
+    rand.shuffle(names)
+    if rand.random() < 0.7:
+        await world.witness.begins_to_fail.wait()
+        await trio.sleep(span(rand, 10.0, 20 * MINUTE))
+    for name in names:
+        world.people.acknowledge(name)

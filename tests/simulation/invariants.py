@@ -14,6 +14,11 @@ import trio
 
 from monitor.core.model import Outcome, State, Status
 from monitor.store.kept import FINISHED
+from simulation.itself import references_answered, tells_of_itself
+from simulation.messages import digests_never_change, sinks_are_not_hurried
+from simulation.people import SLACK, acknowledged_is_enough
+from simulation.plans import is_open
+from simulation.uptime import uptime_is_the_integral_of_the_truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +30,6 @@ if TYPE_CHECKING:
 
 EPSILON = 1e-6
 MINUTE = 60.0
-SLACK = 30.0  # seconds that a commit may come after its decision, or a decision before one
 COUNTED = ("alert.firing", "alert.resolved")
 
 
@@ -182,7 +186,7 @@ def no_down_by_own_trouble(witness: Witness) -> Iterator[str]:
 def _expected(seen: Seen) -> tuple[Status, ...]:
     """What the observation may be, by what its probe really met."""
     visit = seen.visit
-    maybe_held_up = (Status.UNKNOWN,) if visit.stalled or visit.own else ()
+    maybe_held_up = (Status.UNKNOWN,) if visit.stalled or visit.own or (visit.faults and seen.cannot_tell) else ()
     if visit.odd in ("raises", "exits", "answers nonsense"):
         return (Status.UNKNOWN,)
     if visit.faults:  # met after any trouble of our own was over
@@ -253,13 +257,14 @@ def reminders_keep_their_distance(witness: Witness) -> Iterator[str]:
         if (
             interval is not None
             and waited > interval + MINUTE
+            and not witness.is_acknowledged(name)
             and witness.truth(witness.configured[name]) is State.DOWN
         ):
             yield f"{name}: {sink} was last told {waited:.0f} s ago, and is to be reminded every {interval} s"
 
 
 def held_back(witness: Witness) -> Iterator[str]:
-    """Neither a `firing` nor a reminder while a parent is down, or in maintenance; every `resolved` all the same."""
+    """Neither a `firing` nor a reminder while a parent is down, in maintenance or silenced; a `resolved` always."""
     for row in witness.fresh.deliveries:
         document, born = witness.alerts[row.alert], witness.born[row.id]
         if witness.failed_lately or document["type"] not in ("alert.firing", "alert.reminder"):
@@ -269,8 +274,25 @@ def held_back(witness: Witness) -> Iterator[str]:
         for parent in witness.parents_of(row.endpoint):
             if born.before.get(parent) == born.after.get(parent) == "down" and parent not in born.unknown:
                 yield f"{row.sink} is told {document['type']} of {row.endpoint}, and {parent} is down"
-        if any(window.is_open(row.endpoint, born.wall, SLACK) for window in witness.world.scenario.windows):
+        if any(is_open(each, born.wall, SLACK) for each in witness.world.scenario.windows_of(row.endpoint)):
             yield f"{row.sink} is told {document['type']} of {row.endpoint} in maintenance"
+        if any(witness.world.people.silencing(row.endpoint, born.at, born.wall)):
+            yield f"{row.sink} is told {document['type']} of {row.endpoint}, which is silenced"
+
+
+def sinks_hear_what_they_want(witness: Witness) -> Iterator[str]:
+    """A sink may have `alert_on` and `after` (told only when the incident has lasted that long: escalation)."""
+    plans = {each.name: each for each in witness.world.scenario.sinks}
+    for row in witness.fresh.deliveries:
+        document, plan = witness.alerts[row.alert], plans[row.sink]
+        if document["type"] != "alert.firing" or witness.failed_lately:
+            continue
+        data = document["data"]
+        said, began = (datetime.fromisoformat(each) for each in (document["timestamp"], data["incident"]["started_at"]))
+        if plan.after is not None and (said - began).total_seconds() < plan.after - EPSILON:
+            yield f"{row.sink} is told of {row.endpoint} {(said - began).total_seconds():.0f} s after it began"
+        if plan.only_down and data["to"] == "degraded" and data["from"] != "down":
+            yield f"{row.sink} is told that {row.endpoint} is degraded"
 
 
 def silent_while_it_flaps(witness: Witness) -> Iterator[str]:
@@ -340,8 +362,8 @@ def back_to_the_baseline(witness: Witness) -> Iterator[str]:
     yield from witness.take_problems("baseline")
 
 
-def uptime_is_the_integral_of_the_truth(witness: Witness) -> Iterator[str]:
-    """Uptime equals the integral of the truth."""
+def incidents_last_as_probes_say(witness: Witness) -> Iterator[str]:
+    """`started_at` is the first failing probe, `resolved_at` the first of the good ones that confirmed the return."""
     for ident, times in witness.read_incidents().items():
         expected = witness.incidents.get(ident)
         if expected is not None and times[1] is None and witness.failed_lately:
@@ -362,12 +384,19 @@ INVARIANTS: tuple[Invariant, ...] = (
     the_end_is_the_truth,
     reminders_keep_their_distance,
     held_back,
+    sinks_hear_what_they_want,
     silent_while_it_flaps,
     probes_end_in_time,
     one_probe_at_a_time,
     missed_slots_are_skipped,
     one_checker_each,
     back_to_the_baseline,
+    incidents_last_as_probes_say,
+    acknowledged_is_enough,
+    digests_never_change,
+    sinks_are_not_hurried,
+    references_answered,
+    tells_of_itself,
     uptime_is_the_integral_of_the_truth,
 )
 

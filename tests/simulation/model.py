@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from monitor.core.model import State, Status
+from simulation.uptime import Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ class Run:
     badness: int
     count: int
     since: datetime
+    began: float  # of the first of them, on the loop's clock
 
 
 @attrs.frozen
@@ -36,11 +38,13 @@ class Standing:
     runs: tuple[Run, ...] = ()
     counted_at: datetime | None = None
     incident_since: datetime | None = None
+    times: Times = attrs.field(factory=Times)
 
-    def after(self, observation: Observation, endpoint: Endpoint) -> Standing:
-        """Count *observation*; the state itself changes only by `moved`."""
+    def after(self, observation: Observation, endpoint: Endpoint, began: float) -> Standing:
+        """Count *observation*, whose probe *began* then; the state itself changes only by `moved`."""
+        times = self.times.observed(observation)
         if observation.status is Status.UNKNOWN:
-            return self
+            return attrs.evolve(self, times=times)
         runs, bad, at = self.runs, _BADNESS[observation.status], observation.started_at
         limit = 3 * (endpoint.interval + endpoint.timeout)
         if self.counted_at is not None and (at - self.counted_at).total_seconds() > limit:
@@ -48,8 +52,22 @@ class Standing:
         if runs and runs[-1].badness == bad:
             runs = (*runs[:-1], attrs.evolve(runs[-1], count=runs[-1].count + 1))
         else:
-            runs = (*runs, Run(bad, 1, at))[-_RUNS:]
-        return attrs.evolve(self, runs=runs, counted_at=at)
+            runs = (*runs, Run(bad, 1, at, began))[-_RUNS:]
+        return attrs.evolve(self, runs=runs, counted_at=at, times=times)
+
+    def left(self, at: datetime) -> Standing:
+        """What is left of it once it is watched no longer."""
+        return Standing(times=self.times.leaves(at))
+
+    @property
+    def failing_since(self) -> float | None:
+        """When the first of the latest results that were `down` began, on the loop's clock."""
+        began = None
+        for run in reversed(self.runs):
+            if run.badness < _BADNESS[Status.DOWN]:
+                break
+            began = run.began
+        return began
 
     def _latest(self, belongs: Callable[[int], bool]) -> tuple[int, datetime | None]:
         """How many of the latest results belong, and since when."""

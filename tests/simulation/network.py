@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextvars
 import enum
 import errno
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
@@ -72,6 +71,25 @@ class Visit:
         """A fault of the endpoint."""
         self.faults.append(fault)
 
+    def met_own(self, trouble: str) -> None:
+        """Trouble of the monitor's own."""
+        self.own.append(trouble)
+
+    def answered(self) -> None:
+        """The answer has come."""
+
+
+class Inquirer(Protocol):
+    """Whoever is told what a connection meets: a probe, or the watch over the references."""
+
+    slow: bool
+
+    def met(self, fault: str) -> None: ...
+
+    def met_own(self, trouble: str) -> None: ...
+
+    def answered(self) -> None: ...
+
 
 visit_under_way: contextvars.ContextVar[Visit | None] = contextvars.ContextVar("visit", default=None)
 
@@ -126,6 +144,7 @@ class Receipt:
     at: float
     settled: bool = False
     away: bool = False  # the database could not be written then
+    alone: bool = True  # the message told nothing else
 
 
 @attrs.define(eq=False)
@@ -136,7 +155,7 @@ class Receiver(Host):
 
     async def answer(self, stream: Stream) -> bytes:
         keeps = self.condition in (Condition.OK, Condition.SLOW) or self.condition.name.startswith("KEEPS")
-        receipt = self._keep(stream) if keeps else None
+        receipts = self._keep(stream) if keeps else []
         match self.condition:
             case Condition.KEEPS_AND_HANGS:
                 await trio.sleep_forever()
@@ -151,27 +170,25 @@ class Receiver(Host):
                 return b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"
             case _:
                 answer = await super().answer(stream)
-                stream.receipt = receipt
+                stream.receipts = receipts
                 return answer
         raise AssertionError
 
-    def _keep(self, stream: Stream) -> Receipt:
+    def _keep(self, stream: Stream) -> list[Receipt]:
         head, _, body = bytes(stream.received).partition(b"\r\n\r\n")
         headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
         assert self.world is not None
-        receipt = Receipt(self.name, headers[b"webhook-id"].decode(), body, json.loads(body), trio.current_time())
-        self.world.witness.received(receipt)
-        return receipt
+        return self.world.messages.came(self.name, headers[b"webhook-id"].decode(), body)
 
 
 class Stream:
     """`monitor.net.Stream` on a host in memory."""
 
-    def __init__(self, network: Network, host: Host, visit: Visit | None) -> None:
+    def __init__(self, network: Network, host: Host, visit: Inquirer | None) -> None:
         self.ip = "192.0.2.1"
         self.ragged = False
         self.received = bytearray()
-        self.receipt: Receipt | None = None
+        self.receipts: list[Receipt] = []
         self.visit = visit
         self._network = network
         self._host = host
@@ -197,12 +214,14 @@ class Stream:
             await trio.lowlevel.checkpoint()
             return b""
         self._answered = True
-        if self.visit is not None:
+        if isinstance(self.visit, Visit):
             self._network.world.stall_if_owed()
         answer = await self._host.answer(self)
         self._check()
-        if self.receipt is not None:
-            self.receipt.settled = True
+        for receipt in self.receipts:
+            receipt.settled = True
+        if self.visit is not None:
+            self.visit.answered()
         return answer
 
     def _check(self) -> None:
@@ -236,18 +255,21 @@ class Network:
     async def connect(self, host: str, port: int, *, trace: Any, vet: Any = None, **_: Any) -> Stream:
         """Open a connection to the host of that name, whatever else is asked for."""
         self.check()
-        visit = visit_under_way.get()
         there = self.world.hosts[host]
+        visit = self.world.itself if host in self.world.scenario.references else visit_under_way.get()
+        if isinstance(there, Receiver):
+            self.world.messages.tried(host)
         trace.phase("resolve")
         await self._resolve(there, trace, visit)
         trace.phase("connect")
         if self.world.no_descriptors:
             if visit:
-                visit.own.append("EMFILE")
+                visit.met_own("EMFILE")
             trouble = own_trouble(OSError(errno.EMFILE, "too many open files"))
             assert trouble is not None
             raise trouble
         await trio.sleep(0.001)
+        await self._without_network(f"{host}:{port}", visit)
         if there.lost() or there.condition is Condition.REFUSES:
             if visit:
                 visit.met("refused")
@@ -260,10 +282,20 @@ class Network:
         trace.facts["ip"] = "192.0.2.1"
         return Stream(self, there, visit)
 
-    async def _resolve(self, there: Host, trace: Any, visit: Visit | None) -> None:
+    async def _without_network(self, where: str, visit: Inquirer | None) -> None:
+        """What comes of connecting while the network of the monitor itself is gone."""
+        gone = self.world.network_gone
+        if gone is not None and visit:
+            visit.met("no network")
+        if gone is Condition.REFUSES:
+            raise from_connect(errno.EHOSTUNREACH, where, at_once=False)
+        if gone is not None:
+            await trio.sleep_forever()
+
+    async def _resolve(self, there: Host, trace: Any, visit: Inquirer | None) -> None:
         if self.world.no_workers is not None:
             if visit:
-                visit.own.append("no DNS worker")
+                visit.met_own("no DNS worker")
             trace.own_trouble = "no DNS worker was free in time"
             await self.world.no_workers.wait()
             trace.own_trouble = None

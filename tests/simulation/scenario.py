@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import timedelta
+from datetime import time
 from typing import TYPE_CHECKING
 
 import attrs
 
-from simulation.time import EPOCH
+from simulation.plans import DAYS, EndpointPlan, SinkPlan, WeeklyPlan, WindowPlan
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -23,6 +22,8 @@ FAULTS: dict[str, tuple[float, float]] = {
     "loss": (2 * HOUR, DAY),  # of each host: a part of its connections is lost for a while
     "blip": (20 * MINUTE, 4 * HOUR),  # of each host: an outage of seconds
     "sink_trouble": (HOUR, 12 * HOUR),  # of each sink
+    "reference_trouble": (HOUR, 12 * HOUR),  # of each reference
+    "network_gone": (2 * HOUR, DAY),
     "descriptors": (2 * HOUR, DAY),
     "stuck_dns": (2 * HOUR, DAY),
     "stall": (HOUR, DAY),
@@ -37,99 +38,12 @@ FAULTS: dict[str, tuple[float, float]] = {
     "reload_broken": (4 * HOUR, DAY),
     "stop": (2 * HOUR, DAY),
     "crash": (HOUR, DAY),
+    # What people do at run time is no fault, and comes in the same way.
+    "silence": (HOUR, 12 * HOUR),
+    "acknowledgement": (30 * MINUTE, 6 * HOUR),
 }
 _ABSENT = 0.3  # share of faults that a seed does without
-
-
-@attrs.define(eq=False)
-class EndpointPlan:
-    """One `[[endpoint]]`."""
-
-    name: str
-    host: str | None  # None: the check is odd
-    interval: int
-    timeout: int
-    retry_interval: int
-    failure_threshold: int
-    success_threshold: int
-    degraded: bool = False
-    enabled: bool = True
-    alerts_on_degraded: bool = False
-    reminder: int | None = None  # seconds
-    flap_changes: int = 6
-    flap_window: int = 1800
-    parents: tuple[str, ...] = ()
-
-    def toml(self) -> str:
-        lines = [
-            "[[endpoint]]",
-            f"name = {json.dumps(self.name)}",
-            f"watched = {json.dumps(self.name)}",
-            f'interval = "{self.interval}s"',
-            f'timeout = "{self.timeout}s"',
-            f'retry_interval = "{self.retry_interval}s"',
-            f"failure_threshold = {self.failure_threshold}",
-            f"success_threshold = {self.success_threshold}",
-            f"enabled = {json.dumps(self.enabled)}",
-        ]
-        lines.append(f'flap_changes = {self.flap_changes}\nflap_window = "{self.flap_window}s"')
-        if self.alerts_on_degraded:
-            lines.append('alert_on = ["down", "degraded"]')
-        if self.reminder is not None:
-            lines.append(f'reminder_interval = "{self.reminder}s"')
-        if self.parents:
-            lines.append(f"depends_on = {json.dumps(self.parents)}")
-        if self.host is None:
-            lines.append('check = "odd"')
-        else:
-            lines += ['check = "watched"', f'url = "http://{self.host}/health"']
-        if self.degraded:
-            lines.append("degraded = [\"latency < duration('500ms')\"]")
-        return "\n".join(lines)
-
-
-@attrs.define(eq=False)
-class SinkPlan:
-    """One `[[sink]]`."""
-
-    name: str
-    give_up_after: str
-    configured: bool = True
-    only_down: bool = False
-    after: int | None = None  # seconds
-
-    def toml(self) -> str:
-        lines = [
-            "[[sink]]",
-            f'name = "{self.name}"',
-            'type = "webhook"',
-            f'url = "http://{self.name}/hook"',
-            f'give_up_after = "{self.give_up_after}"',
-        ]
-        if self.only_down:
-            lines.append('alert_on = ["down"]')
-        if self.after is not None:
-            lines.append(f'after = "{self.after}s"')
-        return "\n".join(lines)
-
-
-@attrs.frozen
-class WindowPlan:
-    """One `[[maintenance]]`: seconds from the beginning of the run, by the wall clock."""
-
-    endpoints: tuple[str, ...]
-    start: int
-    duration: int
-
-    def toml(self) -> str:
-        start = (EPOCH + timedelta(seconds=self.start)).isoformat()
-        names = json.dumps(self.endpoints)
-        return f'[[maintenance]]\nendpoints = {names}\nstart = {start}\nduration = "{self.duration}s"'
-
-    def is_open(self, name: str, wall: datetime, margin: float) -> bool:
-        """Has it been open for *margin* seconds, and is still, for the endpoint *name*?"""
-        since = (wall - EPOCH).total_seconds() - self.start
-        return (name in self.endpoints or "*" in self.endpoints) and margin <= since < self.duration
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe")
 
 
 @attrs.define(eq=False)
@@ -141,11 +55,15 @@ class Scenario:
     sinks: list[SinkPlan]
     faults: dict[str, float]  # those there are: mean seconds between two
     most_probes: int
-    windows: list[WindowPlan] = attrs.field(factory=list)
+    windows: list[WindowPlan | WeeklyPlan] = attrs.field(factory=list)
+    references: tuple[str, ...] = ()  # hosts
+    past_windows: list[WindowPlan | WeeklyPlan] = attrs.field(factory=list)  # those that were taken out of the config
 
     def toml(self, data_dir: Path) -> str:
         """The config."""
         head = f'[monitor]\nlisten = "127.0.0.1:1"\ndata_dir = "{data_dir}"\nmax_concurrent_probes = {self.most_probes}'
+        if self.references:
+            head += f"\nreference = {json.dumps([f'http://{each}/' for each in self.references])}"
         parts = [each.toml() for each in self.endpoints]
         parts += [each.toml() for each in self.windows]
         parts += [each.toml() for each in self.sinks if each.configured]
@@ -181,26 +99,56 @@ class Scenario:
             each.enabled = True
         for sink in self.sinks:
             sink.configured = True
+        self.past_windows += self.windows
         self.windows.clear()
+
+    def windows_of(self, name: str) -> list[WindowPlan | WeeklyPlan]:
+        """The maintenance windows of the endpoint *name*, as the config has them now."""
+        return self._for(self.windows, name)
+
+    def past_windows_of(self, name: str) -> list[WindowPlan | WeeklyPlan]:
+        """Those that were taken out of it."""
+        return self._for(self.past_windows, name)
+
+    def _for(self, windows: list[WindowPlan | WeeklyPlan], name: str) -> list[WindowPlan | WeeklyPlan]:
+        plan = next((each for each in self.endpoints if each.name == name), None)
+        return [each for each in windows if plan and any(plan.is_meant_by(target) for target in each.targets)]
 
 
 def draw(seed: int, days: float, *, slowly: bool) -> Scenario:
     """What *seed* draws for *days*; *slowly*: with the intervals of a run that lasts long."""
     rand = random.Random(f"scenario:{seed}")
+    endpoints = _endpoints(rand, slowly=slowly)
+    sinks = [_sink(rand, number) for number in range(rand.randint(1, 3))]
+    faults = {
+        name: low * (high / low) ** rand.random() for name, (low, high) in FAULTS.items() if rand.random() > _ABSENT
+    }
+    return Scenario(
+        seed=seed,
+        endpoints=endpoints,
+        sinks=sinks,
+        faults=faults,
+        most_probes=rand.choice((1, 3, 500)),
+        windows=_windows(rand, endpoints, days),
+        references=tuple(f"reference{number}" for number in range(rand.choice((0, 1, 2)))),
+    )
+
+
+def _endpoints(rand: random.Random, *, slowly: bool) -> list[EndpointPlan]:
     count = rand.randint(2, 3) if slowly else rand.randint(2, 5)
     intervals = (120, 300, 600) if slowly else (15, 30, 60, 120, 300)
-    endpoints = []
+    endpoints: list[EndpointPlan] = []
     for number in range(count):
-        interval = rand.choice(intervals)
         endpoints.append(
             EndpointPlan(
                 name=f"e{number}",
                 host=f"host{number}",
-                interval=interval,
+                interval=rand.choice(intervals),
                 timeout=rand.choice((2, 5, 10, 20)),
                 retry_interval=rand.choice((2, 5, 15, 600)),
                 failure_threshold=rand.randint(1, 4),
                 success_threshold=rand.randint(1, 3),
+                group=rand.choice((None, "web")),
                 degraded=rand.random() < 0.5,
                 alerts_on_degraded=rand.random() < 0.3,
                 reminder=rand.choice((None, 900, 1800)),
@@ -212,22 +160,43 @@ def draw(seed: int, days: float, *, slowly: bool) -> Scenario:
     if rand.random() < 0.5:
         odd = EndpointPlan("odd", None, rand.choice(intervals), 5, 5, rand.randint(1, 3), rand.randint(1, 2))
         endpoints.append(odd)
-    give_up = ("3d", "3d", "1h")
-    sinks = [
-        SinkPlan(
-            f"sink{number}", rand.choice(give_up), only_down=rand.random() < 0.3, after=rand.choice((None, None, 300))
-        )
-        for number in range(rand.randint(1, 3))
-    ]
-    faults = {
-        name: low * (high / low) ** rand.random() for name, (low, high) in FAULTS.items() if rand.random() > _ABSENT
-    }
-    windows = [
-        WindowPlan(
-            rand.choice((("*",), (rand.choice(endpoints).name,))),
-            int(rand.uniform(0, days * DAY)),
-            int(rand.uniform(10 * MINUTE, 3 * HOUR)),
-        )
+    return endpoints
+
+
+def _sink(rand: random.Random, number: int) -> SinkPlan:
+    form = rand.choice(("standard", "standard", "alertmanager", "slack"))
+    return SinkPlan(
+        f"sink{number}",
+        rand.choice(("3d", "3d", "1h")),
+        only_down=rand.random() < 0.3,
+        after=rand.choice((None, None, 300)),
+        format=form,
+        group_wait=rand.choice((None, 5, 60)) if form == "alertmanager" else None,
+        max_per_minute=rand.choice((None, None, 1, 3)),
+    )
+
+
+def _windows(rand: random.Random, endpoints: list[EndpointPlan], days: float) -> list[WindowPlan | WeeklyPlan]:
+    def targets() -> tuple[str, ...]:
+        name = rand.choice(endpoints).name
+        return rand.choice((("*",), (name,), (name, "group:web")) if _has_group(endpoints) else (("*",), (name,)))
+
+    once = [
+        WindowPlan(targets(), int(rand.uniform(0, days * DAY)), int(rand.uniform(10 * MINUTE, 3 * HOUR)))
         for _ in range(rand.choice((0, 1 + int(2 * days))))
     ]
-    return Scenario(seed, endpoints, sinks, faults, rand.choice((1, 3, 500)), windows)
+    weekly = [
+        WeeklyPlan(
+            targets(),
+            tuple(sorted(rand.sample(DAYS, rand.randint(1, 7)))),
+            time(rand.randrange(24), rand.choice((0, 30))),
+            int(rand.uniform(10 * MINUTE, 3 * HOUR)),
+            rand.choice(ZONES),
+        )
+        for _ in range(rand.choice((0, 0, 1, 2)))
+    ]
+    return [*once, *weekly]
+
+
+def _has_group(endpoints: list[EndpointPlan]) -> bool:
+    return any(each.group is not None for each in endpoints)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from monitor.live import Event
     from monitor.store import Record
     from simulation.network import Receipt
+    from simulation.uptime import Told
     from simulation.world import World
 
 _SNAPSHOTS = 5000  # observations of an endpoint that a crash may undo
@@ -45,6 +46,10 @@ class Seen:
     wanted: State
     moved: tuple[Transition, ...]
     excused: bool  # a write failed meanwhile
+    ended: float  # its probe
+    failing_since: float | None  # on the loop's clock
+    answered_at: float  # by a reference, latest
+    cannot_tell: bool  # the monitor may think that its network is gone
 
 
 OVERTAKEN = "a later alert was delivered meanwhile"  # the `last_error` of what `outbox retry` came too late for
@@ -123,6 +128,9 @@ class Witness:
         self.sequences: dict[str, int] = {}  # of each endpoint's latest alert
         self.starts: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)  # of the last probes: life, when
         self.over = False
+        self.uptimes: Told | None = None  # as the store told them last
+        self.observed_at = -1e9
+        self._left: dict[str, datetime] = {}  # those who were let go, and whether they are is still to be seen
         self._snapshots: defaultdict[str, deque[tuple[Any, Standing]]] = defaultdict(lambda: deque(maxlen=_SNAPSHOTS))
         self._under_way: set[Visit] = set()
         self._buried: set[tuple[str, str | None]] = set()  # sink and incident of dead letters
@@ -161,7 +169,7 @@ class Witness:
         """*name* is watched again; *sure*: nothing kept the daemon from writing down that it was not."""
         fresh = self.world.daemon.records()[name].health == Health()
         if fresh:
-            self.standing[name] = Standing()
+            self._leaves(name)
         elif sure:
             self._report("state", f"{name}: came back to the config with the state it had when it left")
 
@@ -204,6 +212,11 @@ class Witness:
     def forgets(self, name: str) -> None:
         """*name* is watched no longer."""
         self._forgotten[name] = self.world.disk.failures
+        self._left[name] = self.world.clock.wall()
+
+    def _leaves(self, name: str) -> None:
+        """*name* has been let go."""
+        self.standing[name] = self.standing[name].left(self._left.pop(name, self.world.clock.wall()))
 
     def drain(self) -> None:
         """Take in what the feed has told."""
@@ -217,7 +230,7 @@ class Witness:
                     self._told.add((transition.endpoint, transition.at, transition.after))
                     if transition.after is None:  # it left; its incident ends with that, not with a good probe
                         self.incidents.pop(transition.incident or "", None)
-                        self.standing[transition.endpoint] = Standing()
+                        self._leaves(transition.endpoint)
                     else:
                         self._moved[transition.endpoint].append(transition)
                     self.world.ledger.note("moved", f"{transition.endpoint} {transition.before} -> {transition.after}")
@@ -233,9 +246,25 @@ class Witness:
         excused = self._failures.get(name) != self.world.disk.failures
         self.world.ledger.note("probe", f"{name} {observation.status} {observation.reason.message}")
         before = self.standing[name]
-        standing = before.after(observation, endpoint)
+        standing = before.after(observation, endpoint, visit.began)
         wanted, since = standing.wanted(endpoint)
-        self.fresh.seen.append(Seen(endpoint, observation, visit, before.state, wanted, moved, excused))
+        self.observed_at = trio.current_time()
+        itself = self.world.itself
+        self.fresh.seen.append(
+            Seen(
+                endpoint,
+                observation,
+                visit,
+                before.state,
+                wanted,
+                moved,
+                excused,
+                visit.ended or visit.began,
+                standing.failing_since,
+                itself.answered_at,
+                itself.cannot_tell(visit.began),
+            )
+        )
         for transition in moved:
             standing = self._moved_to(standing, transition, since, endpoint)
         self.standing[name] = standing
@@ -255,7 +284,10 @@ class Witness:
             began = None
         if began is not None and transition.incident is not None:
             self.incidents[transition.incident] = (began, None)
-        return attrs.evolve(standing, state=transition.after, incident_since=began)
+        times = standing.times
+        if since is not None and transition.after is not None:
+            times = times.moved(transition.before, transition.after, since)
+        return attrs.evolve(standing, state=transition.after, incident_since=began, times=times)
 
     # Commits.
 
@@ -355,7 +387,7 @@ class Witness:
         for name in sorted(self.standing.keys() | records.keys()):
             record = records.get(name)
             if record is None or not record.watched or record.last is None:
-                self.standing[name] = Standing()
+                self._leaves(name)
                 self._forgotten.pop(name, None)
             else:
                 self._forgotten.pop(name, None)
@@ -448,6 +480,11 @@ class Witness:
         """The id of the incident that is open at *name*."""
         record = self.records.get(name)
         return None if record is None or record.incident is None else record.incident.id
+
+    def is_acknowledged(self, name: str) -> bool:
+        """Has somebody said that the open incident of the endpoint *name* is known?"""
+        record = self.records.get(name)
+        return record is not None and record.incident is not None and record.incident.acknowledged is not None
 
     def alerts_without_delivery(self) -> int:
         """How many alerts are owed to nobody."""

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import logging
 import random
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,27 @@ from monitor.daemon import Daemon
 from simulation import chaos, invariants
 from simulation.checks import ODDITIES, REGISTRY
 from simulation.disk import Crashed, Disk
+from simulation.itself import Itself
 from simulation.ledger import Ledger
+from simulation.messages import Messages
 from simulation.network import OUTAGES, Condition, Host, Network, Receiver
+from simulation.people import Desk, People
 from simulation.scenario import MINUTE, Scenario, draw
 from simulation.time import SeededRand, SimulatedClock, deterministic
+from simulation.uptime import WINDOWS, Lives, Told
 from simulation.witness import Fresh, Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from datetime import datetime
 
-    from monitor.config import Config, Listen
+    from monitor.config import Config
     from monitor.web import Face
+    from simulation.people import Request
 
 STEP = 10 * MINUTE  # from one look at the invariants to the next
+UPTIME = 36  # steps from one look at the uptime to the next
+FLUSHED = 0.5  # seconds after which an observation is written
 _MOST_ROUNDS = 20_000  # of the loop, without time passing
 QUIET = 45 * MINUTE  # that everything has to settle in, once it has healed; and what six probes take
 
@@ -48,21 +57,6 @@ class Result:
     story: str
     config: str
     command: str
-
-
-class NoFront:
-    """The daemon's face, which nobody looks at."""
-
-    url = "http://simulated"
-
-    async def serve(self, face: Face, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        task_status.started()
-        await trio.sleep_forever()
-
-
-@contextlib.contextmanager
-def no_front(_: Listen) -> Iterator[NoFront]:
-    yield NoFront()
 
 
 class ViolationError(Exception):
@@ -82,7 +76,15 @@ class World:
         self.no_descriptors = False
         self.no_workers: trio.Event | None = None
         self.odd: random.Random | None = None
+        self.network_gone: Condition | None = None  # how what cannot be reached seems to be
         self.stall_owed: float | None = None  # seconds, as soon as a probe waits for its answer
+        self.stalled_at = -1e9
+        self.settled_at: datetime | None = None  # by the wall clock: no windows from then on
+        self.without_database = 0.0  # seconds
+        self.itself = Itself(self)
+        self.people = People(self)
+        self.messages = Messages(self)
+        self.lives = Lives(self)
         self.life = 0
         self.reloaded_at = -1e9
         self.daemon: Daemon
@@ -93,7 +95,9 @@ class World:
         self.receivers = [
             Receiver(each.name, random.Random(f"{seed}:{each.name}"), world=self) for each in self.scenario.sinks
         ]
-        self.hosts: dict[str, Host] = {each.name: each for each in (*self.targets, *self.receivers)}
+        self.references = [Host(each, random.Random(f"{seed}:{each}")) for each in self.scenario.references]
+        everybody = (*self.targets, *self.receivers, *self.references)
+        self.hosts: dict[str, Host] = {each.name: each for each in everybody}
         self._directory = directory
         self._alive = False
         self._away = 0.0
@@ -101,6 +105,9 @@ class World:
         self._recovery: int | None = None
         self._broken = False
         self._hangups: trio.MemorySendChannel[int] | None = None
+        self._desk = Desk()
+        self._baseline: tuple[int, int] | None = None  # descriptors and threads
+        self._failing_since: float | None = None
         self._scope = trio.CancelScope()
         self._disk_state = {"pause": 0.0, "full": False, "locked": False}
         self.disk = self._new_disk()
@@ -155,6 +162,7 @@ class World:
         self.ledger.note("quiet", "everything heals")
         rand = random.Random(f"{self.scenario.seed}:quiet")
         self.scenario.settle()
+        self.settled_at = self.clock.wall()
         for host in self.targets:
             host.loss = 0.0
             host.condition = rand.choice((*OUTAGES, Condition.SLOW)) if rand.random() < 0.3 else Condition.OK
@@ -164,8 +172,11 @@ class World:
         self.disk.owed = self.stall_owed = None
         while not self.steady:
             await trio.sleep(1.0)
+        self.people.end_silences(every=True)
         self.reload("what all shall be in the end")
         await trio.sleep(QUIET + 6 * max(each.interval for each in self.scenario.endpoints))
+        self._ask_uptime()
+        await trio.sleep(1.0)
         self.look(final=True)
         self.stop(away=1e9)
         while self._alive:
@@ -173,10 +184,31 @@ class World:
         self.look()
 
     async def _steps(self) -> None:
+        steps = 0
         while True:
             await trio.sleep(STEP)
             gc.collect(1)
             self.look()
+            steps += 1
+            if steps % UPTIME == 0 and trio.current_time() - self.witness.observed_at > FLUSHED:
+                self._ask_uptime()
+
+    def _ask_uptime(self) -> None:
+        """Ask the store, as the page would, and hold it against what was seen at the next look."""
+
+        async def request(face: Face) -> None:
+            now, store = self.clock.wall(), self.daemon.store
+            if store.trouble is None and not self.disk.failing:
+                since = store._main._upkeep.presence.since  # type: ignore[attr-defined]
+                self.witness.uptimes = Told(now, since, await store.uptime(windows=WINDOWS, now=now))
+                self.look()
+
+        self.ask(request)
+
+    def ask(self, request: Request) -> None:
+        """Somebody comes to the daemon's face."""
+        if self._alive:
+            self._desk.ask(request)
 
     def look(self, *, final: bool = False) -> None:
         """Hold the invariants against what was seen."""
@@ -184,13 +216,18 @@ class World:
         witness.drain()
         witness.read()
         witness.over = final
-        failures = witness.failures = self._failures + self.disk.failures
+        failures = witness.failures = self.failures
         witness.failed_lately = failures != self._failures_before or self.disk.failing
         self._failures_before, self._failures_seen = self._failures_seen, failures
         self.violations += invariants.check(witness)
         witness.fresh = Fresh()
         if self.violations:
             raise ViolationError
+
+    @property
+    def failures(self) -> int:
+        """Of the disk, in all lives."""
+        return self._failures + self.disk.failures
 
     # Lives.
 
@@ -210,6 +247,9 @@ class World:
         network = self.network = Network(self)
         seed = self.scenario.seed
         self._write_config()
+        self._desk = Desk()
+        self._baseline = self._baseline or self._resources()
+        self.lives.begins()
         self.daemon = Daemon(
             self._read(),
             reload=self._reread,
@@ -217,7 +257,7 @@ class World:
             clock=self.clock,
             rand=SeededRand(f"{seed}:{self.life}"),
             run_sync=disk,
-            front=no_front,
+            front=lambda _: contextlib.nullcontext(self._desk),
             hangups=self._listen,
         )
         how = "stopped"
@@ -238,17 +278,27 @@ class World:
         finally:
             self._alive = False
         self.ledger.note("life", f"number {self.life} ends: {how}")
+        self.lives.ends(killed=how == "killed")
         self._bury()
 
     def _bury(self) -> None:
         disk, network = self.disk, self.network
         self.witness.life_ended()
+        self.people.life_ended()
+        self.messages.life_ended()
         disk.bury()
         if network.open:
             self.witness.problems.append(("baseline", f"{network.open} connections are left open"))
         left = sum(len(each.child_tasks) for each in trio.lowlevel.current_task().child_nurseries)
         if left:
             self.witness.problems.append(("baseline", f"{left} tasks are left"))
+        if (now := self._resources()) != self._baseline:
+            self.witness.problems.append(("baseline", f"descriptors and threads: {now}, at first {self._baseline}"))
+
+    @staticmethod
+    def _resources() -> tuple[int, int]:
+        """How many descriptors are open, and how many threads there are."""
+        return len(list(Path("/dev/fd").iterdir())), threading.active_count()
 
     @property
     def steady(self) -> bool:
@@ -272,6 +322,7 @@ class World:
     @disk_pause.setter
     def disk_pause(self, pause: float) -> None:
         self._disk_state["pause"] = self.disk.pause = pause
+        self.messages.held_up()
 
     @property
     def disk_full(self) -> bool:
@@ -281,6 +332,7 @@ class World:
     def disk_full(self, full: bool) -> None:
         self._disk_state["full"] = full
         self.disk.set_full(full)
+        self._count_failing()
 
     @property
     def disk_locked(self) -> bool:
@@ -290,11 +342,20 @@ class World:
     def disk_locked(self, locked: bool) -> None:
         self._disk_state["locked"] = locked
         self.disk.set_locked(locked)
+        self._count_failing()
+
+    def _count_failing(self) -> None:
+        now = trio.current_time()
+        if self._failing_since is not None:
+            self.without_database += now - self._failing_since
+        self._failing_since = now if self.disk.failing else None
 
     def stall(self, seconds: float) -> None:
         self.ledger.note("fault", f"the loop stands still for {seconds:.2f} s")
         self.witness.stalls(seconds)
         self.clock.stall(seconds)
+        self.stalled_at = trio.current_time()
+        self.messages.held_up()
 
     def stall_if_owed(self) -> None:
         """A probe waits for its answer: the moment that a stall may have waited for."""
@@ -305,8 +366,17 @@ class World:
     def set_clock(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
         self.ledger.note("fault", f"the wall clock is set by {seconds:.1f} s")
+        self.lives.about_to_jump(seconds)
+        self.messages.held_up()
         self.clock.skew += seconds
         self.witness.set_back += seconds < 0
+
+    def suspend(self, seconds: float) -> None:
+        """The machine sleeps."""
+        self.ledger.note("fault", f"suspended for {seconds:.1f} s")
+        self.lives.about_to_jump(seconds)
+        self.messages.held_up()
+        self.clock.suspend(seconds)
 
     def oddity(self) -> str | None:
         """How the odd check misbehaves this time."""
@@ -362,6 +432,7 @@ class World:
         config = self._read()
         self.reloaded_at = trio.current_time()
         self.witness.reloads(self.daemon.config, config)
+        self.messages.reloads(config)
         return config
 
     def _read(self) -> Config:
