@@ -1,7 +1,8 @@
 """What every check that opens connections can be told: where to connect, and how to speak TLS there.
 
 Derive from `Connecting` in place of `Check`; pass `tls_setting` and `addressing` to `probe.connect` or
-`probe.transport`, and end with `verdict`, so that a certificate which ends soon is told of.
+`probe.transport`, and end with `verdict`, so that a certificate which ends soon is told of. What knows no TLS derives
+from `Reaching`.
 """
 
 from __future__ import annotations
@@ -36,17 +37,16 @@ from monitor.api import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONNECTION_FACTS: Mapping[str, Fact] = {
-    "ip": Fact(
-        "192.0.2.7",
-        "address that was connected to",
-        metrics=(
-            Metric("probe_ip_protocol", "Whether the probe used IPv4 or IPv6.", version_of, default=0),
-            Metric(
-                "probe_ip_addr_hash", "A hash of the address, to see that it changed.", lambda ip: crc32(ip.encode())
-            ),
-        ),
+IP_FACT = Fact(
+    "192.0.2.7",
+    "address that was connected to",
+    metrics=(
+        Metric("probe_ip_protocol", "Whether the probe used IPv4 or IPv6.", version_of, default=0),
+        Metric("probe_ip_addr_hash", "A hash of the address, to see that it changed.", lambda ip: crc32(ip.encode())),
     ),
+)
+CONNECTION_FACTS: Mapping[str, Fact] = {
+    "ip": IP_FACT,
     "tls_version": Fact(
         "1.3",
         "TLS version, absent without TLS",
@@ -64,8 +64,42 @@ CONNECTION_FACTS: Mapping[str, Fact] = {
 
 
 @attrs.frozen(kw_only=True)
-class Connecting(Check):
-    """A check that opens connections."""
+class Reaching(Check):
+    """A check that looks for the address of a host."""
+
+    address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
+    ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6")
+    dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
+    dns_resolver: str | None = check_option(
+        default=None, doc="whom to ask, udp://, tcp:// or tls://; default: the system", validator=name_server
+    )
+
+    def __attrs_post_init__(self) -> None:
+        host = self.address or urlsplit(self.target).hostname or ""
+        if self.ip_version is not None and version_of(host) not in (None, self.ip_version):
+            raise OptionError(
+                "ip_version", f"expected {version_of(host)}, as {host} is, or a name; got {self.ip_version}"
+            )
+
+    @cached_property
+    def addressing(self) -> Addressing:
+        """How to find addresses, and through whom to go there."""
+        return Addressing(
+            address=self.address,
+            ip_version=self.ip_version,
+            dns_ttl=self.dns_ttl,
+            dns_resolver=None if self.dns_resolver is None else NameServer.parse(self.dns_resolver),
+            proxy=self._through,
+        )
+
+    @property
+    def _through(self) -> Proxy | None:
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Connecting(Reaching):
+    """A check that opens connections, with TLS or without."""
 
     verify: bool = check_option(default=True, doc="verify the server's certificate")
     ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
@@ -76,12 +110,6 @@ class Connecting(Check):
     cert_warning: Lifetime | Literal["never"] = check_option(
         default=Lifetime.parse("14d"), doc="degraded this long before the certificate expires, or never"
     )
-    address: str | None = check_option(default=None, doc="connect there, keep Host and SNI", validator=address)
-    ip_version: Literal[4, 6] | None = check_option(default=None, doc="only IPv4 or IPv6")
-    dns_ttl: Lifetime = check_option(default=Lifetime(0), doc="how long a look-up may be kept; 0s: looked up each time")
-    dns_resolver: str | None = check_option(
-        default=None, doc="whom to ask, udp://, tcp:// or tls://; default: the system", validator=name_server
-    )
 
     def __attrs_post_init__(self) -> None:
         if self.client_key is not None and self.client_cert is None:
@@ -91,11 +119,7 @@ class Connecting(Check):
                 hold_identity(self.client_cert, self.client_key)
             except ValueError as exc:
                 raise OptionError("client_cert" if self.client_key is None else "client_key", str(exc)) from exc
-        host = self.address or urlsplit(self.target).hostname or ""
-        if self.ip_version is not None and version_of(host) not in (None, self.ip_version):
-            raise OptionError(
-                "ip_version", f"expected {version_of(host)}, as {host} is, or a name; got {self.ip_version}"
-            )
+        super().__attrs_post_init__()
 
     @cached_property
     def tls_setting(self) -> TLS:
@@ -114,21 +138,6 @@ class Connecting(Check):
     def _alpn(self) -> tuple[str, ...]:
         """The application protocols to offer."""
         return ("http/1.1",)
-
-    @cached_property
-    def addressing(self) -> Addressing:
-        """How to find addresses, and through whom to go there."""
-        return Addressing(
-            address=self.address,
-            ip_version=self.ip_version,
-            dns_ttl=self.dns_ttl,
-            dns_resolver=None if self.dns_resolver is None else NameServer.parse(self.dns_resolver),
-            proxy=self._through,
-        )
-
-    @property
-    def _through(self) -> Proxy | None:
-        return None
 
     def verdict(self, probe: Probe) -> Verdict:
         """Up, or degraded where a certificate that *probe* saw ends soon: for a check without complaints."""

@@ -5,23 +5,103 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import date, time
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from monitor.api import NameServer, Proxy, headers_without, is_host, is_token, shown, url_with
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DnsType = Literal[
+    "A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TLSA",
+    "TXT",
+]  # fmt: skip
+DNS_TYPES: tuple[DnsType, ...] = get_args(DnsType)
+
 http_url = url_with("http", "https")
 websocket_url = url_with("ws", "wss")
-_tcp_url = url_with("tcp", example="tcp://example.org:22")
 headers = headers_without("connection", "content-length", "transfer-encoding", "upgrade")
 
 
-def tcp_url(url: str) -> None:
-    """A host and a port."""
-    _tcp_url(url)
+def _place(*schemes: str, example: str, port: bool | None) -> Callable[[str], None]:
+    """Make a rule: a URL of a host, and of a *port* or not; None: it may be left out."""
+    is_url = url_with(*schemes, example=example)
+    wanted = {True: "a host and a port and no more", False: "a host and no more", None: "a host, a port and no more"}
+
+    def rule(url: str) -> None:
+        is_url(url)
+        parts = urlsplit(url)
+        more = parts.path or parts.query or parts.fragment or parts.username is not None
+        if more or (port is not None and (parts.port is not None) is not port):
+            raise ValueError(f'expected {wanted[port]}, as in "{example}", got {shown(url)}')
+
+    return rule
+
+
+tcp_url = _place("tcp", example="tcp://example.org:22", port=True)
+udp_url = _place("udp", example="udp://example.org:123", port=True)
+tls_url = _place("tls", example="tls://example.org:443", port=None)
+icmp_url = _place("icmp", "ping", example="icmp://example.org", port=False)
+grpc_url = _place("grpc", "grpcs", example="grpcs://example.org:443", port=None)
+
+
+_NAME = re.compile(r"[^\s/?#@\x00-\x1f\x7f]{1,253}")
+_DNS = 'expected a URL such as "dns://192.0.2.1/example.org?type=MX" or "dns:///example.org"'
+
+
+def domain(name: str) -> None:
+    """A name that can be asked for; labels may begin with an underscore."""
+    labels = name.removesuffix(".").split(".")
+    if name != "." and (not _NAME.fullmatch(name) or not all(0 < len(each) < 64 for each in labels)):
+        raise ValueError(f'expected a name such as "example.org", got {shown(name)}')
+
+
+def dns_url(url: str) -> None:
+    """RFC 4501, with a server or none: `dns://192.0.2.1/example.org?type=MX`."""
     parts = urlsplit(url)
-    if parts.port is None or parts.path or parts.query or parts.fragment or parts.username is not None:
-        raise ValueError(f'expected a host and a port and no more, as in "tcp://example.org:22", got {shown(url)}')
+    name = unquote(parts.path.strip("/"))
+    if parts.netloc:
+        url_with("dns", example="dns://192.0.2.1/example.org")(url)
+    elif parts.scheme != "dns" or not name:
+        raise ValueError(f"{_DNS}, got {shown(url)}")
+    if name:
+        domain(name)
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    if parts.fragment or parts.username is not None or any(key != "type" for key, _ in asked) or len(asked) > 1:
+        raise ValueError(f"{_DNS}, got {shown(url)}")
+    if asked and asked[0][1].upper() not in DNS_TYPES:
+        raise ValueError(f"expected a type such as MX, got {shown(asked[0][1])}")
+
+
+def host_of(url: str) -> str:
+    """The host of *url* as it is looked up."""
+    import httpx  # noqa: PLC0415 - its URL knows IDNA; only who probes needs it
+
+    return httpx.URL(url).raw_host.decode("ascii")
+
+
+def port_of(url: str, default: int = 0) -> int:
+    """The port of *url*, or *default*."""
+    return urlsplit(url).port or default
+
+
+def between(least: int, most: int) -> Callable[[int], None]:
+    """Make a rule: a number in that range."""
+
+    def rule(number: int) -> None:
+        if not least <= number <= most:
+            raise ValueError(f"expected a number of {least}-{most}, got {number}")
+
+    return rule
+
+
+def hex_digits(text: str) -> None:
+    """Bytes, two hexadecimal digits each; spaces between them do no harm."""
+    try:
+        bytes.fromhex(text)
+    except ValueError as exc:
+        raise ValueError(f'expected hexadecimal digits such as "e3 00 04", got {shown(text)}') from exc
 
 
 def method(name: str) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NoReturn
-from urllib.parse import urlsplit
 
 import attrs
 
 from checks.connecting import CONNECTION_FACTS, Connecting
-from checks.options import tcp_url
+from checks.options import host_of, port_of, tcp_url
 from checks.starttls import PHASE, Protocol, agree
 from monitor.api import (
     TLS,
@@ -75,7 +74,7 @@ class Tcp(Connecting):
 
     async def probe(self, probe: Probe) -> Verdict:
         """Connect, secure the connection, go through the steps."""
-        host, port = self._place
+        host, port = host_of(self.url), port_of(self.url)
         stream = await probe.connect(host, port, tls=self._tls if self.tls else None, addressing=self.addressing)
         if self.starttls is not None:
             probe.phase(PHASE)
@@ -94,14 +93,6 @@ class Tcp(Connecting):
     @cached_property
     def _tls(self) -> TLS:
         return attrs.evolve(self.tls_setting, alpn=())  # it is no HTTP that comes
-
-    @cached_property
-    def _place(self) -> tuple[str, int]:
-        import httpx  # noqa: PLC0415 - its URL knows IDNA; only who probes needs it
-
-        port = urlsplit(self.url).port
-        assert port is not None  # noqa: S101 - the validator wants one
-        return httpx.URL(self.url).raw_host.decode("ascii"), port
 
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:

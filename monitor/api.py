@@ -13,7 +13,7 @@ from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.programs import Ran
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, seconds_text, shown
-from monitor.net import TLS, Addressing, Answer, Stream
+from monitor.net import TLS, Addressing, Answer, Datagrams, Echo, Echoes, Secured, Stream
 from monitor.net.identity import hold_identity
 from monitor.net.nameservers import NameServer
 from monitor.net.proxy import Proxy
@@ -28,8 +28,11 @@ __all__ = [
     "Check",
     "Code",
     "Companion",
+    "Datagrams",
     "DeliveryError",
     "Duration",
+    "Echo",
+    "Echoes",
     "ExpectationError",
     "Expectations",
     "Expression",
@@ -45,6 +48,7 @@ __all__ = [
     "Proxy",
     "Ran",
     "Reason",
+    "Secured",
     "Sink",
     "Status",
     "Stream",

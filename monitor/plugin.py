@@ -14,7 +14,7 @@ import attrs
 from monitor.core.model import Code, Verdict
 from monitor.core.quantities import seconds_text
 from monitor.declaring import OptionError, check_option, key_of
-from monitor.net import ANY_ADDRESS
+from monitor.net import ANY_ADDRESS, TLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import httpx
+    from dns.message import QueryMessage
 
     from monitor.companion import Companion, Staying
     from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
     from monitor.core.ports import Clock
     from monitor.core.programs import Programs, Ran
-    from monitor.net import TLS, Addressing, Net, Stream, Vet
+    from monitor.net import Addressing, Closable, Datagrams, Echoes, Net, Secured, Stream, Vet
+    from monitor.net.nameservers import NameServer
     from monitor.net.transport import Transport
 
 T = TypeVar("T")
@@ -37,6 +39,7 @@ Ts = TypeVarTuple("Ts")
 __all__ = ["Check", "Manner", "Message", "OptionError", "Probe", "Sink", "check_option", "key_of"]
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
+NO_ALPN = TLS(alpn=())  # it is no HTTP that comes
 
 
 class Check:
@@ -126,6 +129,7 @@ class Probe:
         self._own_trouble: str | None = None
         self._own_trouble_since = 0.0
         self.certificate_expires: datetime | None = None
+        self.secured: Secured | None = None  # what the latest handshake of TLS agreed on
         self._began: float | None = None
         self._phase_since = 0.0
         self._net = net
@@ -135,7 +139,7 @@ class Probe:
         self._endpoint = endpoint
         self._programs = programs
         self._http: httpx.AsyncClient | None = None
-        self._streams: list[Stream] = []
+        self._streams: list[Closable] = []
 
     def phase(self, name: str | None) -> None:
         """Say what begins now; the time until the next call counts for it (again, if it was entered before)."""
@@ -212,6 +216,41 @@ class Probe:
         stream = await self._net.connect(host, port, trace=self, tls=tls, addressing=addressing, vet=vet)
         self._streams.append(stream)
         return stream
+
+    async def datagrams(self, host: str, port: int, *, addressing: Addressing = ANY_ADDRESS) -> Datagrams:
+        """Open a way to send datagrams by UDP to *host*: phases resolve and setup, fact ip. Raises ProbeError."""
+        opened = await self._net.datagrams(host, port, trace=self, addressing=addressing)
+        self._streams.append(opened)
+        return opened
+
+    async def echoes(self, host: str, *, size: int = 56, addressing: Addressing = ANY_ADDRESS) -> Echoes:
+        """Open a way to send ICMP echo requests to *host*: phases resolve and setup, fact ip.
+
+        *size* is how many bytes they carry, 16 at least. Raises ProbeError; where the system lets the monitor send
+        none it is `internal`, and says what to set.
+        """
+        opened = await self._net.echoes(host, size=size, trace=self, addressing=addressing)
+        self._streams.append(opened)
+        return opened
+
+    async def ask(
+        self,
+        name: str,
+        kind: str,
+        *,
+        server: NameServer | None = None,
+        recursion: bool = True,
+        tls: TLS = NO_ALPN,
+        addressing: Addressing = ANY_ADDRESS,
+    ) -> QueryMessage:
+        """Ask *server*, by default those of this machine, for records of *kind* (`MX`): phases resolve and request.
+
+        The answer is dnspython's, whatever its rcode: of whom was asked, to what was asked, and 8 KiB at most. *tls*
+        is for servers by TLS, *addressing* says how the server becomes addresses. Raises ProbeError.
+        """
+        return await self._net.ask(
+            name, kind, server=server, recursion=recursion, trace=self, tls=tls, addressing=addressing
+        )
 
     async def start_tls(self, stream: Stream, host: str, *, tls: TLS) -> None:
         """Speak TLS on *stream*, which `connect` gave, from now on: for what begins in the clear (STARTTLS).

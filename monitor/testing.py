@@ -20,7 +20,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import trio
 import trio.testing
@@ -42,7 +42,10 @@ from monitor.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from monitor.net import TLS, Addressing, Stream, Trace, Vet
+    from dns.message import QueryMessage
+
+    from monitor.net import TLS, Addressing, Datagrams, Echoes, Stream, Trace, Vet
+    from monitor.net.nameservers import NameServer
 
     Server = Callable[[trio.abc.Stream], Awaitable[None]]
     """The other side of every connection that the check opens; the connection ends when it returns."""
@@ -284,6 +287,38 @@ class _Net:
         await trio.lowlevel.checkpoint()
         trace.phase("tls")
         trace.facts["tls_version"] = "1.3"
+
+    async def datagrams(
+        self,
+        host: str,
+        port: int,
+        *,
+        trace: Trace,
+        addressing: Addressing = ANY_ADDRESS,
+    ) -> Datagrams:
+        await self._nobody(f"{addressing.address or host}:{port}", trace)
+
+    async def echoes(self, host: str, *, size: int, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> Echoes:  # noqa: ARG002
+        await self._nobody(addressing.address or host, trace)
+
+    async def ask(
+        self,
+        name: str,  # noqa: ARG002
+        kind: str,  # noqa: ARG002
+        *,
+        server: NameServer | None,
+        recursion: bool,  # noqa: ARG002
+        trace: Trace,
+        tls: TLS,  # noqa: ARG002
+        addressing: Addressing = ANY_ADDRESS,  # noqa: ARG002
+    ) -> QueryMessage:
+        await self._nobody(str(server or "the system's name server"), trace)
+
+    async def _nobody(self, where: str, trace: Trace) -> NoReturn:
+        """What needs no connection is answered by nobody: a server here is a function over a stream."""
+        await trio.lowlevel.checkpoint()
+        trace.phase("setup")
+        raise ProbeError(Reason(Code.CONNECT, "setup", f"connection refused ({where})"))
 
 
 async def _serve(server: Server, stream: trio.abc.Stream) -> None:

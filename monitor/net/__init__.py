@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
+
+    from dns.message import QueryMessage
 
     from monitor.net.nameservers import NameServer
     from monitor.net.proxy import Proxy
@@ -55,11 +57,12 @@ class Trace(Protocol):
 
     *own_trouble* is set while the net waits for something of the monitor's own, a free DNS worker: a deadline
     that passes meanwhile says nothing about the endpoint. *certificate_expires* is when the first of the
-    certificates that were seen so far does.
+    certificates that were seen so far does. *secured* is what the latest handshake of TLS agreed on.
     """
 
     facts: dict[str, Any]
     certificate_expires: datetime | None
+    secured: Secured | None
 
     @property
     def own_trouble(self) -> str | None:
@@ -105,6 +108,63 @@ class Stream(Protocol):
         """Close as `aclose` does; never blocks, and may be called again."""
 
 
+class Secured(Protocol):
+    """What a handshake of TLS agreed on, and whom it showed."""
+
+    @property
+    def cipher(self) -> str:
+        """OpenSSL's name of the cipher suite."""
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that was agreed on."""
+
+    @property
+    def chain(self) -> Sequence[bytes]:
+        """The certificates that the server sent, DER, its own first; trusted or not."""
+
+
+class Datagrams(Protocol):
+    """A way to send datagrams to one address, from which alone they are taken.
+
+    `send` and `receive` raise ProbeError for what the network says of an earlier datagram: that nobody listens there.
+    """
+
+    ip: str
+
+    async def send(self, data: bytes) -> None:
+        """Send *data* as one datagram."""
+
+    async def receive(self) -> bytes:
+        """The next datagram, however long that takes."""
+
+    def close(self) -> None:
+        """Close; never blocks, and may be called again."""
+
+
+@attrs.frozen(kw_only=True)
+class Echo:
+    """The reply to an echo request."""
+
+    sequence: int
+    hops: int | None  # how many more it could have gone; None: the system does not say
+
+
+class Echoes(Protocol):
+    """A way to send ICMP echo requests to one address; raises as `Datagrams` do."""
+
+    ip: str
+
+    async def send(self, sequence: int) -> None:
+        """Send request number *sequence*, 0-65535."""
+
+    async def receive(self) -> Echo:
+        """The next reply to a request of ours, however long that takes; one may be answered twice."""
+
+    def close(self) -> None:
+        """Close; never blocks, and may be called again."""
+
+
 class Answer(Protocol):
     """What a server answered: the head at once, the body when it is read."""
 
@@ -144,3 +204,22 @@ class Net(Protocol):
 
     async def start_tls(self, stream: Stream, host: str, *, trace: Trace, tls: TLS) -> None:
         """Speak TLS on *stream* from now on; see `Probe.start_tls`."""
+
+    async def datagrams(self, host: str, port: int, *, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> Datagrams:
+        """Open a way for datagrams by UDP; see `Probe.datagrams`."""
+
+    async def echoes(self, host: str, *, size: int, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> Echoes:
+        """Open a way for ICMP echoes; see `Probe.echoes`."""
+
+    async def ask(
+        self,
+        name: str,
+        kind: str,
+        *,
+        server: NameServer | None,
+        recursion: bool,
+        trace: Trace,
+        tls: TLS,
+        addressing: Addressing = ANY_ADDRESS,
+    ) -> QueryMessage:
+        """Ask a name server; see `Probe.ask`."""

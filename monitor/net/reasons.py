@@ -89,14 +89,13 @@ def from_lookup(exc: OSError | UnicodeError, host: str) -> ProbeError:
     return probe_error(Code.DNS, f"not a valid host name: {host}", "resolve")
 
 
-def from_name_server(exc: OSError, server: str, *, at_once: bool) -> ProbeError:
-    """Translate what a socket to the name server *server* raised; *at_once*: before anything was sent."""
+def from_datagrams(exc: OSError, where: str, *, at_once: bool, phase: str | None = None) -> ProbeError:
+    """Translate what a socket for datagrams to *where* raised; *at_once*: before anything was sent."""
     if trouble := own_trouble(exc):
         return trouble
     if at_once and (message := _OWN_ROUTE.get(exc.errno or 0)):
-        return probe_error(Code.INTERNAL, f"{message} ({server})", "resolve")
-    text = _PEER.get(exc.errno or 0) or describe(exc)
-    return probe_error(Code.DNS, f"the name server cannot be asked: {text} ({server})", "resolve")
+        return probe_error(Code.INTERNAL, f"{message} ({where})", phase)
+    return probe_error(Code.CONNECT, f"{_PEER.get(exc.errno or 0) or describe(exc)} ({where})", phase)
 
 
 def from_stream(exc: OSError, phase: str | None) -> ProbeError:

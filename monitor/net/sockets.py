@@ -8,6 +8,7 @@ no goodbye, and a deadline leaves no time for one.
 from __future__ import annotations
 
 import errno
+import importlib
 import socket
 import ssl
 import sys
@@ -21,6 +22,8 @@ from monitor.core.errors import ProbeError
 from monitor.core.model import Code, Reason
 from monitor.core.quantities import seconds_text
 from monitor.net import ANY_ADDRESS
+from monitor.net.datagrams import DatagramSocket, open_datagrams
+from monitor.net.echoes import EchoSocket, open_echoes
 from monitor.net.reasons import CERTIFICATE_EXPIRED, from_connect, from_stream, from_tls, own_trouble
 from monitor.net.records import Connection
 from monitor.net.resolve import Resolver, interleaved, numeric
@@ -28,9 +31,12 @@ from monitor.net.stream import SocketStream
 from monitor.net.tls import Contexts, note_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from dns.message import QueryMessage
 
     from monitor.net import TLS, Addressing, Stream, Trace, Vet
+    from monitor.net.nameservers import NameServer
     from monitor.net.queries import NameServers
     from monitor.net.resolve import Address, LookUp
 
@@ -47,10 +53,17 @@ _EVIDENCE = 1.0  # seconds spent at most on asking what a refused certificate sa
 class SocketNet:
     """The real `monitor.net.Net`; use one for the whole process."""
 
-    def __init__(self, resolver: Resolver | None = None) -> None:
-        """Resolve names through *resolver*, by default the operating system's."""
+    def __init__(
+        self,
+        resolver: Resolver | None = None,
+        *,
+        name_servers: Callable[[], Sequence[NameServer]] | None = None,
+    ) -> None:
+        """Resolve names through *resolver*, by default the operating system's, as are the *name_servers* to `ask`."""
         self._resolver = resolver or Resolver()
+        self._system_name_servers = name_servers or _system_name_servers
         self._contexts = Contexts()
+        self._loading = trio.CapacityLimiter(1)
 
     async def connect(
         self,
@@ -67,10 +80,8 @@ class SocketNet:
             return await self._through_proxy(host, port, trace=trace, tls=tls, addressing=addressing, vet=vet)
         # Before the first phase: making a context, importing dnspython are our own work and nothing of the endpoint's.
         context = None if tls is None else await self._contexts.get(tls)
-        look_up = self._look_up_of(addressing)
 
-        trace.phase("resolve")
-        addresses = await look_up(host, addressing, trace)
+        addresses = await self._addresses(host, addressing, trace)
         if vet is not None:
             for each in addresses:
                 vet(each.ip)
@@ -90,13 +101,15 @@ class SocketNet:
         from monitor.net.tunnels import tunnel  # noqa: PLC0415 - the library for SOCKS is for those who have a proxy
 
         context = None if tls is None else await self._contexts.get(tls)
-        look_up = self._look_up_of(addressing)
+        look_up = await self._look_up_of(addressing)
         stream = await tunnel(self, look_up, host, port, trace=trace, addressing=addressing, vet=vet)
         if tls is None or context is None:
             return stream
         return await self._secure_over(stream, context, tls.server_name or host, trace)
 
-    def _look_up_of(self, addressing: Addressing) -> LookUp:
+    async def _look_up_of(self, addressing: Addressing) -> LookUp:
+        if addressing.dns_resolver is not None:
+            await self._load("monitor.net.queries")
         return (self._resolver if addressing.dns_resolver is None else self._name_servers).addresses
 
     async def _secure_over(self, stream: Stream, context: ssl.SSLContext, name: str, trace: Trace) -> Stream:
@@ -123,6 +136,58 @@ class SocketNet:
         assert isinstance(stream, SocketStream)  # noqa: S101 - `connect` gives no other
         context = await self._contexts.get(tls)
         await self._secure(stream, context, tls.server_name or host, trace)
+
+    async def datagrams(
+        self, host: str, port: int, *, trace: Trace, addressing: Addressing = ANY_ADDRESS
+    ) -> DatagramSocket:
+        """Open a way for datagrams by UDP; see `Probe.datagrams`."""
+        addresses = await self._addresses(host, addressing, trace)
+        trace.phase("setup")
+        opened = open_datagrams(addresses, port, kind=socket.SOCK_DGRAM, protocols={})
+        trace.facts["ip"] = opened.ip
+        return opened
+
+    async def echoes(self, host: str, *, size: int, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> EchoSocket:
+        """Open a way for ICMP echoes; see `Probe.echoes`."""
+        addresses = await self._addresses(host, addressing, trace)
+        trace.phase("setup")
+        opened = open_echoes(addresses, size)
+        trace.facts["ip"] = opened.ip
+        return opened
+
+    async def ask(
+        self,
+        name: str,
+        kind: str,
+        *,
+        server: NameServer | None,
+        recursion: bool,
+        trace: Trace,
+        tls: TLS,
+        addressing: Addressing = ANY_ADDRESS,
+    ) -> QueryMessage:
+        """Ask a name server; see `Probe.ask`."""
+        await self._load("monitor.net.asking")
+        from monitor.net import asking  # noqa: PLC0415 - dnspython is for those who ask by name server
+
+        query = asking.query_for(name, kind, recursion=recursion)
+        servers = self._system_name_servers() if server is None else (server,)
+
+        async def addresses(host: str) -> Sequence[Address]:
+            return await self._addresses(host, addressing, trace)
+
+        return await asking.ask(query, servers, addresses=addresses, contexts=self._contexts, tls=tls, trace=trace)
+
+    async def _load(self, module: str) -> None:
+        """Import *module* off the loop: what takes 0.2 s here would pass for a stall of the monitor."""
+        if module not in sys.modules:
+            await trio.to_thread.run_sync(importlib.import_module, module, limiter=self._loading)
+
+    async def _addresses(self, host: str, addressing: Addressing, trace: Trace) -> Sequence[Address]:
+        """Look *host* up, by whom *addressing* says; phase resolve."""
+        look_up = await self._look_up_of(addressing)
+        trace.phase("resolve")
+        return await look_up(host, addressing, trace)
 
     async def _secure(
         self,
@@ -184,6 +249,12 @@ async def _note_untrusted(context: ssl.SSLContext, ip: str, port: int, name: str
         return
     finally:
         stream.close()
+
+
+def _system_name_servers() -> Sequence[NameServer]:
+    from monitor.net.asking import system_name_servers  # noqa: PLC0415 - as above
+
+    return system_name_servers()
 
 
 async def connect_any(addresses: Sequence[Address], port: int) -> SocketStream:

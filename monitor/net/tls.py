@@ -14,6 +14,7 @@ from monitor.net.identity import load_identity
 from monitor.net.reasons import probe_error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from monitor.net import TLS, Trace
@@ -85,8 +86,39 @@ def _default_paths() -> tuple[str | None, str | None]:
     return paths.cafile, paths.capath
 
 
+class Handshake:
+    """See `monitor.net.Secured`; looks when it is asked, as few ask."""
+
+    def __init__(self, connection: ssl.SSLObject) -> None:
+        """Tell of *connection*, whose handshake is done."""
+        self._connection = connection
+
+    @property
+    def cipher(self) -> str:
+        """OpenSSL's name of the cipher suite."""
+        cipher = self._connection.cipher()
+        return "" if cipher is None else cipher[0]
+
+    @property
+    def alpn(self) -> str | None:
+        """The application protocol that was agreed on."""
+        return self._connection.selected_alpn_protocol()
+
+    @property
+    def chain(self) -> Sequence[bytes]:
+        """The certificates that the server sent, DER, its own first."""
+        # Public from Python 3.13 on, and there since 3.10.
+        connection: Any = getattr(self._connection, "_sslobj", self._connection)
+        chain = connection.get_unverified_chain() or ()
+        return [each if isinstance(each, bytes) else each.public_bytes(_DER) for each in chain]
+
+
+_DER = 2  # _ssl.ENCODING_DER
+
+
 def note_certificate(connection: ssl.SSLObject, trace: Trace) -> None:
     """Note as facts what the handshake agreed on and what the server's certificate says."""
+    trace.secured = Handshake(connection)
     version = connection.version() or ""
     trace.facts["tls_version"] = _VERSIONS.get(version, version)
     der = connection.getpeercert(True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from checks.connecting import CONNECTION_FACTS, Connecting
+from checks.connecting import CONNECTION_FACTS, Connecting, Reaching
 from checks.steps import Step
 from checks.tcp import TcpStep
 from monitor.config.load import load
@@ -79,11 +79,8 @@ def in_toml(default):
 
 def told_elsewhere(cls):
     """What it has as every connection has it."""
-    return (
-        {each.name for each in attrs.fields(Connecting)}
-        if issubclass(cls, Connecting) and cls is not Connecting
-        else set()
-    )
+    base = next((each for each in (Connecting, Reaching) if issubclass(cls, each) and cls is not Connecting), None)
+    return set() if base is None else {each.name for each in attrs.fields(base)}
 
 
 def available(cls):
@@ -117,7 +114,7 @@ def test_every_default_is_documented():
     assert available(DefaultsTable).keys() <= told
 
 
-@pytest.mark.parametrize("kind", ["http", "websocket", "tcp", "exec", "heartbeat"])
+@pytest.mark.parametrize("kind", ["http", "websocket", "tcp", "tls", "dns", "icmp", "udp", "exec", "heartbeat"])
 def test_every_fact_is_documented(kind):
     section, cls = SECTIONS[f"Check `{kind}`"], REGISTRY.checks[kind].cls
     own = cls.facts.keys() - (CONNECTION_FACTS.keys() if told_elsewhere(cls) else set())

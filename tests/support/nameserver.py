@@ -80,6 +80,27 @@ def many(query: Message) -> Message:
     return answer(query, (name, "A", HOME), *dead) if kind == "A" else answer(query)
 
 
+RECORDS = {
+    "A": ["192.0.2.7", "192.0.2.8"],
+    "AAAA": ["2001:db8::7"],
+    "CAA": ['0 issue "ca.example"'],
+    "MX": ["10 mail.example.", "20 backup.example."],
+    "NS": ["ns1.example.", "ns2.example."],
+    "SOA": ["ns1.example. admin.example. 2026010101 7200 3600 1209600 300"],
+    "SRV": ["10 5 5060 sip.example."],
+    "TXT": ['"v=spf1 " "-all"', '"plain"'],
+}
+
+
+def zone(query: Message) -> Message:
+    """A name that has records of every type, in a zone of the server's own."""
+    name, kind = asked(query)
+    response = answer(query, *((name, kind, value) for value in RECORDS.get(kind, ())), ttl=300)
+    response.flags |= dns.flags.AA
+    response.authority.append(dns.rrset.from_text("example.", 60, "IN", "SOA", RECORDS["SOA"][0]))
+    return response
+
+
 PLAIN: dict[str, Callable[[Message], Message]] = {
     "good": home,
     "aliased": aliases(5),
@@ -95,6 +116,9 @@ PLAIN: dict[str, Callable[[Message], Message]] = {
     "metadata": lambda query: home(query, ip=METADATA),
     "short-lived": lambda query: home(query, ttl=0),
     "many": many,
+    "zone": zone,
+    "_sip": zone,
+    "7": lambda query: answer(query, (asked(query)[0], "PTR", "seven.example.")),
 }
 
 
