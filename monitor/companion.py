@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from monitor.core.model import Endpoint
     from monitor.core.ports import Clock
-    from monitor.net import Stream
+    from monitor.net import Closable
 
     Staying = Callable[..., Awaitable[None]]
     """What stays: called with `task_status`, it calls `task_status.started(value)` once it has begun, as for Trio's
@@ -41,7 +41,7 @@ class _Life:
     def __init__(self, scope: trio.CancelScope, over: trio.Event) -> None:
         self.scope = scope
         self.over = over
-        self.streams: list[Stream] = []  # to be closed with it
+        self.streams: list[Closable] = []  # to be closed with it
         self.value: Any = None
         self.begun_at: float | None = None  # not yet
 
@@ -88,7 +88,7 @@ class Companion:
                 raise _not_yet(self._complaint, wait)
         return await self._nursery.start(self._live, staying)
 
-    def adopt(self, streams: list[Stream]) -> None:
+    def adopt(self, streams: list[Closable]) -> None:
         """Close *streams* when what stays now ends, and not before. For the engine."""
         if self._life is None:
             for stream in streams:

@@ -78,6 +78,13 @@ class Trace(Protocol):
         """The wall clock, to tell how long a certificate is still good."""
 
 
+class Closable(Protocol):
+    """What holds a socket."""
+
+    def close(self) -> None:
+        """Close; never blocks, and may be called again."""
+
+
 class Stream(Protocol):
     """A connection: compatible with `trio.abc.Stream`, and it knows its peer.
 

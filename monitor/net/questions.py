@@ -17,8 +17,8 @@ import trio
 
 from monitor.core.errors import ProbeError
 from monitor.core.model import Code
+from monitor.net.connecting import connect_any
 from monitor.net.reasons import from_datagrams, from_tls, reason_of
-from monitor.net.sockets import connect_any
 from monitor.net.tls import note_certificate
 
 if TYPE_CHECKING:

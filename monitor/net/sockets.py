@@ -7,7 +7,6 @@ no goodbye, and a deadline leaves no time for one.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import socket
 import ssl
@@ -22,11 +21,11 @@ from monitor.core.errors import ProbeError
 from monitor.core.model import Code, Reason
 from monitor.core.quantities import seconds_text
 from monitor.net import ANY_ADDRESS
+from monitor.net.connecting import connect_any
 from monitor.net.datagrams import DatagramSocket, open_datagrams
 from monitor.net.echoes import EchoSocket, open_echoes
-from monitor.net.reasons import CERTIFICATE_EXPIRED, from_connect, from_stream, from_tls, own_trouble
-from monitor.net.records import Connection
-from monitor.net.resolve import Resolver, interleaved, numeric
+from monitor.net.reasons import CERTIFICATE_EXPIRED, from_tls
+from monitor.net.resolve import Resolver, numeric
 from monitor.net.stream import SocketStream
 from monitor.net.tls import Contexts, note_certificate
 
@@ -40,13 +39,6 @@ if TYPE_CHECKING:
     from monitor.net.queries import NameServers
     from monitor.net.resolve import Address, LookUp
 
-_HEAD_START = 0.25  # seconds an address gets before the next is tried beside it (RFC 8305)
-# Linux makes a socket non-blocking as it is made; elsewhere it takes a second call.
-_NONBLOCK = getattr(socket, "SOCK_NONBLOCK", 0)
-_STREAM = socket.SOCK_STREAM | _NONBLOCK | getattr(socket, "SOCK_CLOEXEC", 0)
-_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN})
-_UNDER_WAY = _IN_PROGRESS | {errno.EALREADY}
-_TELLS_WHEN_ASKED = sys.platform == "linux"  # what a second `connect` does there is documented; elsewhere it varies
 _EVIDENCE = 1.0  # seconds spent at most on asking what a refused certificate says
 
 
@@ -255,80 +247,3 @@ def _system_name_servers() -> Sequence[NameServer]:
     from monitor.net.asking import system_name_servers  # noqa: PLC0415 - as above
 
     return system_name_servers()
-
-
-async def connect_any(addresses: Sequence[Address], port: int) -> SocketStream:
-    """Connect to the first of *addresses* that answers, each with a head start over the next (RFC 8305).
-
-    Raises ProbeError: that of the first address, as the one that was preferred.
-    """
-    if len(addresses) == 1:
-        return await _connect(addresses[0], port)
-
-    winner: SocketStream | None = None
-    errors: dict[int, ProbeError] = {}
-
-    async def attempt(index: int, failed: trio.Event) -> None:
-        nonlocal winner
-        try:
-            stream = await _connect(ordered[index], port)
-        except ProbeError as exc:
-            errors[index] = exc
-            failed.set()
-            return
-        if winner is None:
-            winner = stream
-            attempts.cancel_scope.cancel()
-        else:
-            stream.close()
-
-    ordered = interleaved(addresses)
-    try:
-        async with trio.open_nursery() as attempts:
-            for index in range(len(ordered)):
-                failed = trio.Event()
-                attempts.start_soon(attempt, index, failed)
-                with trio.move_on_after(_HEAD_START):
-                    await failed.wait()
-    except BaseException:
-        if winner is not None:
-            winner.close()
-        raise
-    if winner is None:
-        raise errors[min(errors)]
-    return winner
-
-
-async def _connect(address: Address, port: int) -> SocketStream:
-    try:
-        connection = Connection(address.family, _STREAM)
-    except OSError as exc:
-        raise own_trouble(exc) or from_connect(exc.errno or 0, _where(address, port), at_once=True) from exc
-    if not _NONBLOCK:
-        connection.setblocking(False)
-    stream = SocketStream(connection, address.ip)
-    try:
-        where = address.sockaddr(port)
-        number = connection.connect_ex(where)
-        at_once = number != 0
-        if number in _IN_PROGRESS:
-            at_once = False
-            if _TELLS_WHEN_ASKED:
-                # Over loopback it is there by now, and to ask again costs less than to wait for what has happened.
-                number = connection.connect_ex(where)
-            if number in _UNDER_WAY:
-                await trio.lowlevel.wait_writable(connection)
-                number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if number != 0:
-            raise from_connect(number, _where(address, port), at_once=at_once)
-    except OSError as exc:
-        stream.close()
-        raise from_stream(exc, "connect") from exc
-    except BaseException:
-        stream.close()
-        raise
-    return stream
-
-
-def _where(address: Address, port: int) -> str:
-    return f"[{address.ip}]:{port}" if address.family == socket.AF_INET6 else f"{address.ip}:{port}"

@@ -44,7 +44,7 @@ from monitor.net.reasons import probe_error, reason_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from monitor.net import Addressing, Stream, Trace, Vet
+    from monitor.net import Addressing, Secured, Stream, Trace, Vet
     from monitor.net.resolve import LookUp
     from monitor.net.sockets import SocketNet
 
@@ -132,6 +132,7 @@ class _Aside:
         self._trace = trace
         self.facts: dict[str, Any] = {}
         self.certificate_expires: datetime | None = None
+        self.secured: Secured | None = None
 
     @property
     def own_trouble(self) -> str | None:
