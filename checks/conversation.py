@@ -1,4 +1,4 @@
-"""A conversation over a WebSocket: handshake, steps, close; for the check `websocket`.
+"""A conversation over a WebSocket: handshake, steps, close; for the check `websocket`, whatever its mode.
 
 trio-websocket runs on a stream of the engine's, in a nursery of its own, so that nothing it does reaches further.
 What it leaves open is settled here:
@@ -13,6 +13,7 @@ This module costs Trio and more, so `websocket` imports it when it probes, not w
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -24,20 +25,23 @@ from wsproto.connection import ConnectionState
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from checks.documents import parsed
+from checks.wire import WatchedStream
 from monitor.api import Code, Duration, Expectations, Probe, ProbeError, Reason, Stream, describe, seconds_text
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from trio_websocket import CloseReason, WebSocketConnection
 
     from checks.steps import Step
 
-_ABNORMAL = 1006  # what stands for a close code where none came
+ABNORMAL = 1006  # what stands for a close code where none came
 _TOO_BIG = 1009
-_HEAD_LIMIT = 16 * 1024  # what h11 takes at most, too
 _MESSAGE_LIMIT = 1024 * 1024  # bytes of one message
 _MOST_WAITING = 4 * 1024 * 1024  # bytes of messages that no step has looked at yet
 _MOST_MESSAGES = 10_000
-_MOUTHFUL = 1024  # bytes for trio-websocket at once: five hundred empty frames, which take it 15 ms
+_PINGS = 100  # the latest, of which the percentiles are
+_PERCENTILES = (50, 95, 99)
 
 
 @attrs.frozen(kw_only=True)
@@ -53,32 +57,43 @@ class Handshake:
 
 
 class Conversation:
-    """One visit over *stream*; every failure is a ProbeError."""
+    """One conversation over *stream*; every failure is a ProbeError."""
 
     def __init__(
         self, probe: Probe, stream: Stream, steps: tuple[Step, ...], expectations: tuple[Expectations, ...]
     ) -> None:
         """Take over *stream*; *expectations* has one for each of *steps*."""
 
+        self.facts = probe.facts
         self._probe = probe
-        self._stream = _WatchedStream(stream)
+        self._monotonic = probe.monotonic
+        self._stream = WatchedStream(stream)
         self._steps = tuple(zip(steps, expectations, strict=True))
         # Messages wait here only for steps that look at them; the bounds hold what a flood may cost.
-        self._wanted = any(step.expect is not None for step in steps)
+        self._wanted = any(step.expect is not None or step.silent_for is not None for step in steps)
         self._inbox, self._messages = trio.open_memory_channel[str | bytes](_MOST_MESSAGES)
         self._waiting = 0
         self._pinging = False
+        self._rtts: deque[float] = deque(maxlen=_PINGS)
 
-    async def hold(self, handshake: Handshake) -> None:
-        """Shake hands, go through the steps, close."""
+    async def visit(self, handshake: Handshake, *, ask: bool = False) -> None:
+        """Shake hands, go through the steps, close; *ask*: ping in any case."""
+
+        async def whole(connection: WebSocketConnection) -> None:
+            await self._talk(connection, ask=ask)
+            await self._close(connection)
+
+        await self._connected(handshake, whole)
+
+    async def _connected(self, handshake: Handshake, talk: Callable[[WebSocketConnection], Awaitable[None]]) -> None:
+        """Shake hands, then *talk*; whatever the server does ends here."""
 
         finished = False
         try:
             async with trio.open_nursery() as own:
                 connection = await self._open(own, handshake)
                 own.start_soon(self._drain, connection)
-                await self._talk(connection)
-                await self._close(connection)
+                await talk(connection)
                 finished = True
                 own.cancel_scope.cancel()
         except* (
@@ -107,11 +122,11 @@ class Conversation:
             max_message_size=_MESSAGE_LIMIT,
             receive_buffer_size=None,
         )
-        self._probe.facts["headers"] = {
+        self.facts["headers"] = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in connection.handshake_headers
         }
-        self._probe.facts["subprotocol"] = connection.subprotocol
-        self._probe.facts["messages"] = 0
+        self.facts["subprotocol"] = connection.subprotocol
+        self.facts["messages"] = 0
         return connection
 
     async def _drain(self, connection: WebSocketConnection) -> None:
@@ -123,7 +138,8 @@ class Conversation:
                     message = await connection.get_message()
                 except trio_websocket.ConnectionClosed:
                     break
-                self._probe.facts["messages"] += 1
+                self.facts["messages"] += 1
+                self._came()
                 if not self._wanted:
                     continue
                 self._waiting += len(message)
@@ -136,31 +152,65 @@ class Conversation:
                 if self._waiting > _MOST_WAITING:
                     self._fail(Code.LIMIT, f"more than {_MOST_WAITING >> 20} MiB of messages came unread")
         if self._pinging:
-            self._fail(*_closing(connection.closed))
+            self._dropped(connection.closed)
 
-    async def _talk(self, connection: WebSocketConnection) -> None:
+    def _came(self) -> None:
+        """A message came."""
+
+    async def _talk(self, connection: WebSocketConnection, *, ask: bool) -> None:
         self._probe.phase("dialogue")
-        if not self._steps:
-            await self._ping(connection, None)
         for step, expectations in self._steps:
-            if step.send is not None:
-                await connection.send_message(step.send)
+            if (message := step.message) is not None:
+                await connection.send_message(message)
             elif step.ping:
                 await self._ping(connection, step.within)
+            elif step.silent_for is not None:
+                await self._hear_nothing(connection, step.silent_for)
             else:
                 await self._expect(connection, step, expectations)
+        if not self._steps or (ask and "ping_rtt" not in self.facts):
+            await self._ping(connection, None)
         self._messages.close()
 
     async def _ping(self, connection: WebSocketConnection, within: Duration | None) -> None:
 
-        began = self._probe.monotonic()
+        began = self._monotonic()
         with trio.move_on_after(within or float("inf")) as patience:
             self._pinging = True
             await connection.ping()
             self._pinging = False
         if within is not None and patience.cancelled_caught:
             self._fail(Code.TIMEOUT, f"no pong within {seconds_text(within)}")
-        self._probe.facts["ping_rtt"] = timedelta(seconds=self._probe.monotonic() - began)
+        self._note_rtt(self._monotonic() - began)
+
+    def _note_rtt(self, seconds: float) -> None:
+
+        self._rtts.append(seconds)
+        self.facts["ping_rtt"] = timedelta(seconds=seconds)
+        ordered = sorted(self._rtts)
+        for percent in _PERCENTILES:
+            # The nearest rank: what so many of a hundred were not slower than.
+            rank = -(-percent * len(ordered) // 100)
+            self.facts[f"ping_rtt_p{percent}"] = timedelta(seconds=ordered[rank - 1])
+
+    async def _hear_nothing(self, connection: WebSocketConnection, silent_for: Duration) -> None:
+
+        while True:  # what came before does not count
+            try:
+                self._waiting -= len(self._messages.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+        began = self._monotonic()
+        with trio.move_on_after(silent_for):
+            try:
+                message = await self._messages.receive()
+            except trio.EndOfChannel:
+                code, text = closing(connection.closed)
+                self._fail(code, f"{text} within a silence of {seconds_text(silent_for)}")
+            after = seconds_text(self._monotonic() - began)
+            size = len(message if isinstance(message, bytes) else message.encode("utf-8", "replace"))
+            text = f"expected silence for {seconds_text(silent_for)}, a message of {size:,} bytes came after {after}"
+            self._fail(Code.EXPECTATION, text)
 
     async def _expect(self, connection: WebSocketConnection, step: Step, expectations: Expectations) -> None:
 
@@ -170,7 +220,7 @@ class Conversation:
                 try:
                     message = await self._messages.receive()
                 except trio.EndOfChannel:
-                    code, text = _closing(connection.closed)
+                    code, text = closing(connection.closed)
                     self._fail(code, f"{text} before a message with {step.expect}")
                 self._waiting -= len(message)
                 complaint = expectations.first_false(_facts(message, expectations))
@@ -185,76 +235,26 @@ class Conversation:
     async def _close(self, connection: WebSocketConnection) -> None:
 
         self._probe.phase("close")
-        began = self._probe.monotonic()
+        began = self._monotonic()
         await connection.aclose()
-        self._probe.facts["close_latency"] = timedelta(seconds=self._probe.monotonic() - began)
+        self.facts["close_latency"] = timedelta(seconds=self._monotonic() - began)
         # `closed` says 1000 as soon as we ask for the close; only this says that the server answered.
         answered = connection._wsproto.state is ConnectionState.CLOSED  # noqa: SLF001 - as above
         closed = connection.closed if answered else None
-        self._probe.facts["close_code"] = None if closed is None else closed.code
-        if closed is None or closed.code == _ABNORMAL:
+        self.facts["close_code"] = None if closed is None else closed.code
+        if closed is None or closed.code == ABNORMAL:
             self._fail(Code.PROTOCOL, "the server dropped the connection without a close frame")
 
+    def _dropped(self, closed: CloseReason | None) -> NoReturn:
+        """The server closed the connection, well or badly, while we waited for a pong."""
+        self._fail(*closing(closed))
+
+    @property
+    def _phase(self) -> str | None:
+        return self._probe.current_phase
+
     def _fail(self, code: Code, message: str) -> NoReturn:
-        raise ProbeError(Reason(code, self._probe.current_phase, message))
-
-
-class _WatchedStream:
-    """Passes bytes through to trio-websocket; looks at the handshake's answer, and notices its early end."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._head: bytes | None = b""  # what has come of the answer's head; None: it is whole
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        # Between two reads trio-websocket lets nobody else have a turn, so it gets little at once.
-        try:
-            data = await self._stream.receive_some(min(max_bytes or _MOUTHFUL, _MOUTHFUL))
-        except trio.BrokenResourceError:
-            self._end()
-            raise
-        if not data:
-            self._end()
-        elif self._head is not None:
-            self._look(self._head + data)
-        return data
-
-    async def send_all(self, data: bytes) -> None:
-        try:
-            await self._stream.send_all(data)
-        except trio.BrokenResourceError:
-            self._end()
-            raise
-
-    def _end(self) -> None:
-        # With a whole head trio-websocket has made up its mind already, and will say what it makes of the end.
-        if self._head is not None:
-            text = "the server closed the connection during the handshake"
-            raise ProbeError(Reason(Code.PROTOCOL, "handshake", text))
-
-    def _look(self, head: bytes) -> None:
-        """Refuse any answer but 101 at once, however long its body may be."""
-        if b"\r\n\r\n" not in head:
-            self._head = head
-            if len(head) > _HEAD_LIMIT:
-                raise ProbeError(Reason(Code.LIMIT, "handshake", f"headers are larger than {_HEAD_LIMIT >> 10} KiB"))
-            return
-        self._head = None
-        version, _, status = head.partition(b"\r\n")[0].partition(b" ")
-        code = status[:3].decode("latin-1")
-        if not version.startswith(b"HTTP/") or not code.isdigit():
-            raise ProbeError(Reason(Code.PROTOCOL, "handshake", "not a valid HTTP answer to the handshake"))
-        if code != "101":
-            raise ProbeError(Reason(Code.PROTOCOL, "handshake", f"expected status 101, got {code}"))
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def close(self) -> None:
-        self._stream.close()
+        raise ProbeError(Reason(code, self._phase, message))
 
 
 def _facts(message: str | bytes, expectations: Expectations) -> dict[str, Any]:
@@ -266,9 +266,9 @@ def _facts(message: str | bytes, expectations: Expectations) -> dict[str, Any]:
     return facts
 
 
-def _closing(closed: CloseReason | None) -> tuple[Code, str]:
+def closing(closed: CloseReason | None) -> tuple[Code, str]:
     """Say how a connection was closed that we had not done with."""
-    if closed is None or closed.code == _ABNORMAL:
+    if closed is None or closed.code == ABNORMAL:
         return Code.PROTOCOL, "the server dropped the connection"
     if closed.code == _TOO_BIG and (closed.reason or "").startswith("Exceeded maximum message size"):
         return Code.LIMIT, f"a message is larger than {_MESSAGE_LIMIT >> 20} MiB"  # trio-websocket closed it, for us
@@ -281,7 +281,7 @@ def _ending(exc: BaseException) -> tuple[Code, str]:
     while isinstance(exc, BaseExceptionGroup):
         exc = exc.exceptions[0]
     if isinstance(exc, trio_websocket.ConnectionClosed):
-        return _closing(exc.reason)
+        return closing(exc.reason)
     theirs = exc
     while theirs.__context__ is not None:
         theirs = theirs.__context__

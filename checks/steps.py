@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import binascii
+import json
+from typing import Any
+
 import attrs
 
-from monitor.api import Duration, Expression, Fact, check_option
+from checks.options import json_value
+from monitor.api import Duration, Expression, Fact, check_option, shown
 
 STEP_FACTS = {
     "text": Fact("text", "the message, if it is text"),
@@ -14,20 +19,41 @@ STEP_FACTS = {
 }
 
 
+def _hex(text: str) -> None:
+    try:
+        binascii.unhexlify("".join(text.split()))
+    except ValueError:
+        raise ValueError(f'expected bytes as hexadecimal digits, such as "00 ff 10", got {shown(text)}') from None
+
+
 @attrs.frozen(kw_only=True)
 class Step:
-    """One step: send something, or wait for a message, or ping."""
+    """One step: send something, or wait for a message or for silence, or ping."""
 
     send: str | None = check_option(default=None, doc="text to send")
+    send_json: Any = check_option(default=None, doc="a value to send as JSON, in a text", validator=json_value)
+    send_hex: str | None = check_option(default=None, doc="bytes to send, as hexadecimal digits", validator=_hex)
     expect: Expression | None = check_option(default=None, doc="wait for a message for which this is true")
+    silent_for: Duration | None = check_option(default=None, doc="no message must come for so long")
     ping: bool = check_option(default=False, doc="ping, and wait for the pong")
     next: bool = check_option(default=False, doc="the next message must be it, none is skipped")
     within: Duration | None = check_option(default=None, doc="how long to wait; default: what the deadline leaves")
 
     def __attrs_post_init__(self) -> None:
-        if (self.send is not None) + (self.expect is not None) + self.ping != 1:
-            raise ValueError("expected exactly one of send, expect and ping")
+        sends = sum(each is not None for each in (self.send, self.send_json, self.send_hex))
+        waits = sum(each is not None for each in (self.expect, self.silent_for))
+        if sends + waits + self.ping != 1:
+            raise ValueError("expected exactly one of send, send_json, send_hex, expect, silent_for and ping")
         if self.next and self.expect is None:
             raise ValueError("expected next only beside expect")
-        if self.within is not None and self.send is not None:
+        if self.within is not None and self.expect is None and not self.ping:
             raise ValueError("expected within only beside expect or ping")
+
+    @property
+    def message(self) -> str | bytes | None:
+        """What to send, if anything."""
+        if self.send_json is not None:
+            return json.dumps(self.send_json, ensure_ascii=False)
+        if self.send_hex is not None:
+            return binascii.unhexlify("".join(self.send_hex.split()))
+        return self.send

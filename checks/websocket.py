@@ -1,4 +1,4 @@
-"""`websocket`: connect, talk as the steps say, close."""
+"""`websocket`: connect, talk as the steps say, close; or hold the connection, and ask on it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from monitor.api import (
     ExpectationError,
     Expectations,
     Fact,
+    Metric,
     OptionError,
     Probe,
     Verdict,
@@ -27,9 +28,20 @@ from monitor.api import (
 )
 
 if TYPE_CHECKING:
+    from trio import TaskStatus
+
     from checks.conversation import Handshake
+    from checks.holding import HeldConnection
+    from monitor.api import Companion, Stream
 
 _PORTS = {"ws": 80, "wss": 443}
+_OF_HOLD = ("ping_interval", "max_silence", "min_lifetime")
+
+
+def _percentile(percent: int) -> Fact:
+    text = f"what {percent} of a hundred pings took at most, of the connection's last hundred"
+    metric = Metric(f"probe_websocket_ping_rtt_p{percent}_seconds", f"What {percent} of a hundred pings took at most.")
+    return Fact(timedelta(milliseconds=20), text, metrics=(metric,))
 
 
 @attrs.frozen(kw_only=True)
@@ -40,10 +52,38 @@ class WebSocket(Proxied):
     facts: ClassVar[Mapping[str, Fact] | None] = {
         "subprotocol": Fact("v1.json", "the subprotocol the server chose, absent if none"),
         "headers": Fact({"server": "example"}, "headers of the handshake, names in lower case"),
-        "ping_rtt": Fact(timedelta(milliseconds=20), "from the last ping to its pong"),
+        "ping_rtt": Fact(
+            timedelta(milliseconds=20),
+            "from the last ping to its pong",
+            metrics=(Metric("probe_websocket_ping_rtt_seconds", "From the last ping to its pong."),),
+        ),
+        **{f"ping_rtt_p{percent}": _percentile(percent) for percent in (50, 95, 99)},
         "close_code": Fact(1000, "the close code the server sent"),
-        "close_latency": Fact(timedelta(milliseconds=20), "from our close to the server's"),
-        "messages": Fact(1, "how many messages came"),
+        "close_latency": Fact(
+            timedelta(milliseconds=20),
+            "from our close to the server's",
+            metrics=(Metric("probe_websocket_close_latency_seconds", "From our close to the server's."),),
+        ),
+        "messages": Fact(
+            1,
+            "how many messages came on this connection",
+            metrics=(Metric("probe_websocket_messages", "Messages that came on this connection."),),
+        ),
+        "connected_for": Fact(
+            timedelta(minutes=5),
+            "how long the connection has been held",
+            metrics=(Metric("probe_websocket_connected_seconds", "How long the connection has been held."),),
+        ),
+        "silence": Fact(
+            timedelta(seconds=1),
+            "since the last message on a connection that is held, or since its begin",
+            metrics=(Metric("probe_websocket_silence_seconds", "Since the last message on the connection."),),
+        ),
+        "connections": Fact(
+            1,
+            "how many were made since the endpoint is watched, with those that were lost",
+            metrics=(Metric("probe_websocket_connections", "Connections made since the endpoint is watched."),),
+        ),
         **CONNECTION_FACTS,
     }
 
@@ -52,29 +92,73 @@ class WebSocket(Proxied):
     subprotocols: tuple[str, ...] = check_option(default=(), doc="subprotocols to offer", validator=subprotocols)
     steps: tuple[Step, ...] = check_option(default=(), doc="what to send and what to wait for, in order")
     mode: Literal["visit", "hold"] = check_option(default="visit", doc="connect each time, or stay connected")
-    ping_interval: Duration | None = check_option(default=None, doc="pings of mode hold", available=False)
-    max_silence: Duration | None = check_option(default=None, doc="longest silence in mode hold", available=False)
+    ping_interval: Duration | None = check_option(
+        default=None, doc="mode hold: ping where no probe has for so long; default: 15s"
+    )
+    max_silence: Duration | None = check_option(default=None, doc="mode hold: longest time without a message")
+    min_lifetime: Duration | None = check_option(
+        default=None, doc="mode hold: a drop after so long is no failure; default: every one is"
+    )
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        if self.mode != "visit":
-            raise OptionError("mode", "not available yet")
+        if self.mode != "hold":
+            for name in _OF_HOLD:
+                if getattr(self, name) is not None:
+                    raise OptionError(name, f'expected {name} only beside mode = "hold"')
         _ = self._expectations  # compiled now, so that a mistake is the config's
 
+    @property
+    def stays(self) -> bool:
+        """A connection that is held does."""
+        return self.mode == "hold"
+
     async def probe(self, probe: Probe) -> Verdict:
-        """Connect, shake hands, go through the steps, close."""
+        """Ask on the connection that is held; visit where none is, or nobody would be there to hold it."""
+        if self.mode == "hold" and probe.companion is not None:
+            return await self._ask(probe, probe.companion)
         from checks.conversation import Conversation  # noqa: PLC0415 - it costs Trio, which only who probes needs
 
-        handshake = self._handshake
-        stream = await probe.connect(
-            handshake.hostname,
-            handshake.port,
+        conversation = Conversation(probe, await self._connect(probe), self.steps, self._expectations)
+        began, is_held = probe.monotonic(), self.mode == "hold"
+        await conversation.visit(self._handshake, ask=is_held)
+        if is_held:  # what `expect` may mention is there, as after the first probe of a daemon
+            lasted = timedelta(seconds=probe.monotonic() - began)
+            probe.facts.update(connected_for=lasted, silence=lasted, connections=1)
+        return self.verdict(probe)
+
+    async def _connect(self, probe: Probe) -> Stream:
+        return await probe.connect(
+            self._handshake.hostname,
+            self._handshake.port,
             tls=self.tls_setting if self._is_encrypted else None,
             addressing=self.addressing,
         )
-        conversation = Conversation(probe, stream, self.steps, self._expectations)
-        await conversation.hold(handshake)
-        return self.verdict(probe)
+
+    async def _ask(self, probe: Probe, companion: Companion) -> Verdict:
+        from checks.holding import HeldConnection, note_last  # noqa: PLC0415 - as above
+
+        async def stay(*, task_status: TaskStatus[HeldConnection]) -> None:
+            connection = HeldConnection(
+                probe,
+                companion,
+                await self._connect(probe),
+                self.steps,
+                self._expectations,
+                ping_interval=self.ping_interval,
+                max_silence=self.max_silence,
+                min_lifetime=self.min_lifetime,
+            )
+            await connection.stay(self._handshake, task_status=task_status)
+
+        was_here = companion.is_here
+        note_last(probe, companion)
+        connection: HeldConnection = await probe.keep(stay)
+        if was_here:  # else it has just answered a ping
+            probe.phase("dialogue")
+            while not await companion.while_it_stays(connection.ask):
+                connection = await probe.keep(stay)
+        return connection.judge(probe) or self.verdict(probe)
 
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:

@@ -38,9 +38,11 @@ if TYPE_CHECKING:
 class _Life:
     """One thing that stays, from its begin to its end."""
 
-    def __init__(self, scope: trio.CancelScope, over: trio.Event) -> None:
+    def __init__(self, scope: trio.CancelScope, over: trio.Event, told: trio.Event) -> None:
         self.scope = scope
         self.over = over
+        self.told = told  # the complaint, if there is one
+        self.complaint: BaseException | None = None
         self.streams: list[Closable] = []  # to be closed with it
         self.value: Any = None
         self.begun_at: float | None = None  # not yet
@@ -60,8 +62,7 @@ class Companion:
         self._life: _Life | None = None
         self._ended = 0  # how many did, in all
         self._soon = 0  # how many ended within an interval, one after the other
-        self._complaint: BaseException | None = None  # of the last that ended
-        self._is_told = True
+        self._last: _Life | None = None  # that ended, until another begins
         self._is_looked_at = False  # by a probe, which will tell
         self._again_at = -math.inf
         self._pause: trio.CancelScope | None = None  # until then
@@ -79,13 +80,11 @@ class Companion:
         """What `value` is, begun by *staying* where nothing stays. See `Probe.keep`."""
         if self._life is not None:
             return self._life.value
-        if self._complaint is not None:
-            if not self._is_told:
-                self._is_told = True
-                raise self._complaint
+        if self._last is not None and self._last.complaint is not None:
+            self._tell(self._last, self._last.complaint)
             # A slot of the grid that comes first may try: those are spread as well. Not for who ends again and again.
             if self._soon > 1 and (wait := self._again_at - self._clock.monotonic()) > 0:
-                raise _not_yet(self._complaint, wait)
+                raise _not_yet(self._last.complaint, wait)
         return await self._nursery.start(self._live, staying)
 
     def adopt(self, streams: list[Closable]) -> None:
@@ -120,15 +119,20 @@ class Companion:
                 done = True
                 both.cancel_scope.cancel()
         except BaseException:
-            if not self._is_told:
+            if life.over.is_set() and not life.told.is_set():
                 self._wake()  # this probe tells of something else
             raise
         finally:
             self._is_looked_at = False
-        if self._complaint is not None and not self._is_told:
-            self._is_told = True
-            raise self._complaint
+        if life.complaint is not None:
+            self._tell(life, life.complaint)
         return done
+
+    def _tell(self, life: _Life, complaint: BaseException) -> None:
+        """Raise the *complaint*, once."""
+        if not life.told.is_set():
+            life.told.set()
+            raise complaint
 
     def let_go(self) -> None:
         """End what stays, without complaint; the next probe may begin it anew."""
@@ -139,7 +143,7 @@ class Companion:
     async def _live(self, staying: Staying, *, task_status: trio.TaskStatus[Any]) -> None:
         import trio  # noqa: PLC0415
 
-        life = _Life(trio.CancelScope(), trio.Event())
+        life = _Life(trio.CancelScope(), trio.Event(), trio.Event())
         complaint: BaseException | None = None
         try:
             with life.scope:
@@ -162,12 +166,13 @@ class Companion:
         if self._over(life, complaint):
             with trio.CancelScope() as self._pause:
                 await trio.sleep_until(self._again_at)
+                await life.told.wait()  # else both would be one probe
                 self._wake()
 
     def _begun(self, life: _Life) -> None:
         if self._pause is not None:
             self._pause.cancel()
-        self._complaint = None
+        self._last = None
         self._life, life.begun_at = life, self._clock.monotonic()
 
     def _over(self, life: _Life, complaint: BaseException | None) -> bool:
@@ -185,7 +190,9 @@ class Companion:
             retry_interval=endpoint.retry_interval,
             interval=endpoint.interval,
         )
-        self._complaint, self._is_told = complaint, complaint is None
+        self._last, life.complaint = life, complaint
+        if complaint is None:
+            life.told.set()
         life.over.set()
         if complaint is not None and not self._is_looked_at:
             self._wake()

@@ -184,6 +184,11 @@ class Daemon:
         return self._engine.checkers
 
     @property
+    def staying(self) -> int:
+        """How many endpoints something stays with between their probes, such as a connection."""
+        return self._engine.companions.staying
+
+    @property
     def silencer(self) -> Silencer:
         """The silences, and who makes and ends them."""
         return self._engine.silencer

@@ -18,8 +18,10 @@ import trio
 from monitor.companion import Companions
 from monitor.heartbeats import Heartbeats
 from monitor.holds import Holds
+from monitor.limits import too_few_descriptors
 from monitor.maintenance import MaintenanceLedger
 from monitor.outbox import Outbox
+from monitor.plugin import Check
 from monitor.probing import probe_once
 from monitor.recorder import Recorder
 from monitor.selfwatch import SelfWatch
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from monitor.reload import Reloader
     from monitor.store.fallback import SteadyStore
     from monitor.supervisor import Checker
+
+log = logging.getLogger(__name__)
 
 _DRAIN_GRACE = 1.5
 
@@ -220,6 +224,9 @@ class Engine:
 
     def _configure(self) -> None:
         config = self.config
+        held = sum(each.check.stays for each in config.enabled if isinstance(each.check, Check))
+        if problem := too_few_descriptors(held=held, probes=config.max_concurrent_probes):
+            log.warning("%s", problem)
         self.heartbeats.configure(config.enabled)
         self.holds.configure(config.enabled, config.maintenance)
         self._ledger.configure(config.enabled, config.maintenance)

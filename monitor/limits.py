@@ -6,6 +6,7 @@ import contextlib
 import gc
 import resource
 
+_OTHERS = 700  # files that are open beside those of probes: clients of the page, alerts under way, the database
 _ROUND = 25_000  # objects more than at the last round of the garbage collector; a failed probe leaves about a hundred
 
 
@@ -15,6 +16,18 @@ def raise_descriptor_limit() -> None:
     # macOS refuses an unlimited number; then the limit stays as it was.
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def too_few_descriptors(*, held: int, probes: int) -> str | None:
+    """One sentence where the limit of open files does not reach for so many connections; None: it does."""
+    if not held:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = held + probes + _OTHERS
+    if limit == resource.RLIM_INFINITY or limit >= wanted:
+        return None
+    what = f"{held:,} connections that are held and {probes:,} probes at once"
+    return f"for {what} expected a limit of {wanted:,} open files at least, got {limit:,}"
 
 
 def collect_no_garbage() -> None:

@@ -101,6 +101,10 @@ class Face(Protocol):
         """How well each endpoint's schedule is kept, by name."""
 
     @property
+    def staying(self) -> int:
+        """How many endpoints something stays with between their probes, such as a connection."""
+
+    @property
     def silencer(self) -> Silencing:
         """The silences, and who makes and ends them."""
 

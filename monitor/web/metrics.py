@@ -100,6 +100,7 @@ class Metrics:
                 "monitor_endpoints": ("Endpoints that are watched.", len(endpoints)),
                 "monitor_ready": ("Whether /readyz says yes.", face.not_ready() is None),
                 "monitor_live_clients": ("Clients of the live feed.", face.feed.listeners),
+                "monitor_held_connections": ("Connections that are held from one probe to the next.", face.staying),
                 "monitor_config_last_reload_successful": (
                     "Whether the last reload of the config was a success.",
                     not face.reload_problems,

@@ -23,6 +23,7 @@ from checks.websocket import WebSocket
 from hostile.rows import NAME_SERVER
 from hostile.servers_dns import Names
 from hostile.table import HEALTHY, ROWS
+from monitor.companion import Companions
 from monitor.limits import spare_what_is_loaded
 from monitor.net.resolve import Resolver
 from monitor.net.sockets import SocketNet
@@ -134,14 +135,14 @@ async def run(
 ) -> Report:
     """Probe everything until every row was looked at *rounds* times; the healthy go once a second."""
     names, clock = Names(), SystemClock()
-    net = SocketNet(Resolver(names.look_up))
+    net, companions = SocketNet(Resolver(names.look_up)), Companions(clock)
     looks: dict[str, list[Look]] = {}
     overrun: dict[str, float] = {}
     enough = trio.Event()
 
     async def probe(watched: Endpoint) -> Observation:
         began = trio.current_time()
-        observation = await probe_once(watched, net=net, clock=clock, mask=None)
+        observation = await probe_once(watched, net=net, clock=clock, mask=None, companion=companions.of(watched))
         overrun[watched.name] = max(0.0, trio.current_time() - began - watched.timeout)
         return observation
 
@@ -154,7 +155,8 @@ async def run(
 
     before = Leftovers.now()
     async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(nursery, probe=probe, record=record, slots=trio.CapacityLimiter(500))
+        slots = trio.CapacityLimiter(500)
+        supervisor = Supervisor(nursery, probe=probe, record=record, slots=slots, beside=companions.beside)
         for each in rows:
             supervisor.start(place.endpoint(each, timeout=timeout, interval=interval))
         for number in range(healthy):

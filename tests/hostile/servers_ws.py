@@ -93,15 +93,15 @@ def pong_then(goodbye: Callable[[trio.SocketStream], Any]) -> Handler:
     async def handler(stream: trio.SocketStream) -> None:
         if not await accept(stream):
             return
-        payload = await _read_frame(stream)
+        payload = await read_frame(stream)
         await stream.send_all(frame(PONG, payload))
-        await _read_frame(stream)
+        await read_frame(stream)
         await goodbye(stream)
 
     return handler
 
 
-async def _read_frame(stream: trio.SocketStream) -> bytes:
+async def read_frame(stream: trio.SocketStream) -> bytes:
     """The payload of a short masked frame that comes alone."""
     data = b""
     while len(data) < 2 or len(data) < 6 + (data[1] & 0x7F):

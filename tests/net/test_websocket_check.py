@@ -270,3 +270,49 @@ async def test_credentials_and_host_go_into_the_handshake(nursery: trio.Nursery)
     assert lines[0] == b"GET /a?b=c HTTP/1.1"
     assert {b"Authorization: Basic dTpw", b"X-A: 1", b"Host: shop.example"} <= set(lines)
     assert sum(line.lower().startswith(b"host:") for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("pause", "status", "message"),
+    [(30.0, "up", ""), (0.02, "down", "expected silence for 300 ms, a message of 4 bytes came after ")],
+)
+async def test_silence_is_asked_for(nursery: trio.Nursery, pause: float, status: str, message: str) -> None:
+    async def chat(connection: trio_websocket.WebSocketConnection) -> None:
+        await connection.get_message()
+        await connection.send_message("before")
+        await connection.get_message()
+        await trio.sleep(pause)
+        await connection.send_message("late")
+        await connection.get_message()
+
+    port = await serve_ws(nursery, chat)
+    # The pong comes after what was said before it.
+    steps = (Step(send="x"), Step(ping=True), Step(send="y"), Step(silent_for=Duration(0.3)))
+    seen = await look(WebSocket(url=f"ws://127.0.0.1:{port}/", steps=steps))
+    assert seen.status == status
+    assert seen.reason.message.startswith(message)
+    assert seen.reason.code == ("ok" if status == "up" else "expectation")
+
+
+async def test_percentiles_of_pings(nursery: trio.Nursery) -> None:
+    port = await serve_ws(nursery, echo)
+    steps = tuple(Step(ping=True) for _ in range(20))
+    seen = await look(WebSocket(url=f"ws://127.0.0.1:{port}/", steps=steps))
+    half, most, all_but_one = (seen.facts[f"ping_rtt_p{percent}"] for percent in (50, 95, 99))
+    assert 0 < half <= most <= all_but_one < 5
+
+
+async def test_a_subprotocol_that_was_not_offered_is_a_breach(nursery: trio.Nursery) -> None:
+    async def handler(stream: trio.SocketStream) -> None:
+        request = await read_request(stream)
+        key = next(line for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+        token = base64.b64encode(
+            hashlib.sha1(key.partition(b":")[2].strip() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+        )
+        lines = [b"HTTP/1.1 101 X", b"Upgrade: websocket", b"Connection: Upgrade", b"Sec-WebSocket-Accept: " + token]
+        await stream.send_all(b"\r\n".join([*lines, b"Sec-WebSocket-Protocol: v9.json", b"", b""]))
+        await trio.sleep_forever()
+
+    port = await serve(nursery, handler)
+    seen = await look(WebSocket(url=f"ws://127.0.0.1:{port}/", subprotocols=("v1.json",)))
+    assert (seen.status, seen.reason.code, seen.reason.phase) == ("down", "protocol", "handshake")

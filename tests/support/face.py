@@ -169,6 +169,8 @@ class PlainFace:
     def records(self) -> Mapping[str, Record]:
         return self.known
 
+    staying = 0
+
     def lateness(self) -> Mapping[str, Late]:
         return self.late
 
