@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from checks.auth import USER_AGENT, Auth, Basic
+from checks.auth import USER_AGENT, Auth, basic
 from checks.connecting import CONNECTION_FACTS, Proxied
 from checks.documents import parsed
 from checks.options import headers, http_url, json_value, method
-from checks.redirects import Redirects, location_of
+from checks.redirects import location_of
 from monitor.api import (
     TLS,
     Addressing,
@@ -33,7 +33,11 @@ from monitor.api import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
+
+    from checks.visit import Visit
 
 
 def _is_https(url: str) -> bool:
@@ -107,7 +111,9 @@ class Http(Proxied):
     headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
     body: str | None = check_option(default=None, doc="body to send")
     json: Any = check_option(default=None, doc="body to send, as JSON", validator=json_value)
-    auth: Auth | None = check_option(default=None, doc="{ basic = { username, password } } or { bearer = token }")
+    auth: Auth | None = check_option(
+        default=None, doc="{ basic = { username, password } }, { bearer = token }, digest or oauth2"
+    )
     follow_redirects: bool = check_option(default=True, doc="follow redirects")
     max_redirects: int = check_option(default=5, doc="how many at most")
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
@@ -125,44 +131,58 @@ class Http(Proxied):
         if self.max_redirects < 0:
             raise OptionError("max_redirects", f"expected zero or more, got {self.max_redirects}")
 
+    @property
+    def stays(self) -> bool:
+        """Does it keep something between two probes?"""
+        return self.auth is not None and self.auth.oauth2 is not None
+
     async def probe(self, probe: Probe) -> Verdict:
         """Send the request, follow redirects, judge the last answer."""
-        request, redirects = self._request, None
-        answer = await self._send(probe, request, redirects)
-        while self.follow_redirects and (location := location_of(answer)):
-            answer.close()  # a redirect's body is not read
-            if redirects is None:
-                redirects = self._redirects(request)
-            came_from = str(probe.facts["ip"]) if self.proxy is None else request.url.host
-            redirects.follow(location, answer.status, came_from=came_from)
-            request = redirects.request
-            answer = await self._send(probe, request, redirects)
+        request, visit = self._request, None
+        if self._signs_in:
+            visit = self._visit(probe)
+            answer = await visit.get(request, follow=self.follow_redirects)
+        else:
+            answer = await self.ask(probe, request, self.addressing)
+            if self.follow_redirects and location_of(answer) is not None:
+                visit = self._visit(probe)
+                answer = await visit.follow(request, answer)
         try:
             self._note(probe, answer)
-            probe.facts["url"] = self._shown_url if redirects is None else str(request.url)
-            probe.facts["redirects"] = 0 if redirects is None else redirects.followed
+            probe.facts["url"] = self._shown_url if visit is None else visit.url
+            probe.facts["redirects"] = 0 if visit is None else visit.redirects
             body = await answer.read()
         finally:
             answer.close()
         return self._judge(probe, answer.status, body)
 
-    async def _send(self, probe: Probe, request: httpx.Request, redirects: Redirects | None) -> Answer:
-        at_home = redirects is None or redirects.same_origin
+    async def ask(
+        self,
+        probe: Probe,
+        request: httpx.Request,
+        addressing: Addressing,
+        *,
+        at_home: bool = True,
+        vet: Callable[[str], None] | None = None,
+        body_limit: int | None = None,
+    ) -> Answer:
+        """Send *request* to the endpoint's own origin, which is *at_home*, or to another. Close what is returned."""
         transport = probe.transport(
             tls=self.tls_setting if at_home else self._tls_elsewhere,
-            addressing=self.addressing if at_home else self._addressing_elsewhere,
-            vet=None if redirects is None or (at_home and self.proxy is not None) else redirects.vet,
-            body_limit=self.body_limit,
+            addressing=addressing if at_home else self._addressing_elsewhere,
+            vet=vet,
+            body_limit=self.body_limit if body_limit is None else body_limit,
         )
         return await transport.exchange(request)
 
-    def _redirects(self, request: httpx.Request) -> Redirects:
-        return Redirects(
-            request,
-            max_redirects=self.max_redirects,
-            allow_downgrade=self.allow_downgrade,
-            allow_private=self.allow_private,
-        )
+    def _visit(self, probe: Probe) -> Visit:
+        from checks.visit import Visit  # noqa: PLC0415 - for who is redirected or signs in
+
+        return Visit(self, probe, self.addressing)
+
+    @cached_property
+    def _signs_in(self) -> bool:
+        return self.auth is not None and self.auth.header is None
 
     def _note(self, probe: Probe, answer: Answer) -> None:
         probe.facts["status"] = answer.status
@@ -193,6 +213,11 @@ class Http(Proxied):
     def _addressing_elsewhere(self) -> Addressing:
         return attrs.evolve(self.addressing, address=None)
 
+    @property
+    def home(self) -> httpx.URL:
+        """Whose origin is the endpoint's own."""
+        return self._request.url
+
     @cached_property
     def _shown_url(self) -> str:
         return str(self._request.url)
@@ -205,9 +230,10 @@ class Http(Proxied):
         url = httpx.URL(self.url)
         headers: dict[str, str] = {"User-Agent": USER_AGENT, "Accept": "*/*"}
         if self.auth is not None:
-            headers["Authorization"] = self.auth.header
+            if self.auth.header is not None:
+                headers["Authorization"] = self.auth.header
         elif url.userinfo:
-            headers["Authorization"] = Auth(basic=Basic(username=url.username, password=url.password)).header
+            headers["Authorization"] = basic(url.username, url.password)
         if self.json is not None:
             headers["Content-Type"] = "application/json"
         own = {name.lower() for name in self.headers}

@@ -161,6 +161,13 @@ def proxy(text: str) -> None:
         raise ValueError("expected a proxy with a host name that can be")
 
 
+def scopes(names: tuple[str, ...]) -> None:
+    """Scopes of an access token (RFC 6749, 3.3)."""
+    for name in names:
+        if not re.fullmatch(r"[!#-\[\]-~]+", name):
+            raise ValueError(f'expected a scope such as "read:status", got {shown(name)}')
+
+
 def subprotocols(names: tuple[str, ...]) -> None:
     """Names of WebSocket subprotocols."""
     for name in names:

@@ -61,7 +61,7 @@ class Redirects:
     @property
     def same_origin(self) -> bool:
         """Is the request still for the host that was configured?"""
-        return _same_origin(self._first, self.request.url)
+        return same_origin(self._first, self.request.url)
 
     def follow(self, location: str, status: int, *, came_from: str) -> None:
         """Make the request for *location*, or raise ProbeError for why it is not followed.
@@ -85,7 +85,7 @@ class Redirects:
         before = self.request
         if before.url.scheme == "https" and url.scheme == "http" and not self._allow_downgrade:
             _refuse(Code.POLICY, "redirect from https to http, which allow_downgrade does not allow")
-        if _same_origin(before.url, url):
+        if same_origin(before.url, url):
             headers = before.headers.copy()
             if headers["host"] == before.url.netloc.decode("ascii"):
                 del headers["host"]  # else the config says which, and goes on saying so
@@ -129,7 +129,7 @@ def _target(base: httpx.URL, location: str) -> httpx.URL:
     return url.copy_with(fragment=None)
 
 
-def _same_origin(one: httpx.URL, other: httpx.URL) -> bool:
+def same_origin(one: httpx.URL, other: httpx.URL) -> bool:
     """The same scheme, host and port; http to https of one host on default ports is no change."""
     if one.host != other.host:
         return False

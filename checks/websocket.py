@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from checks.auth import USER_AGENT, Auth, Basic
+from checks.auth import USER_AGENT, basic
 from checks.connecting import CONNECTION_FACTS, Proxied
 from checks.options import headers, subprotocols, websocket_url
 from checks.steps import STEP_FACTS, Step
@@ -186,8 +186,7 @@ class WebSocket(Proxied):
         hostname, port = url.raw_host.decode("ascii"), url.port or _PORTS[parts.scheme]
         wanted = {"User-Agent": USER_AGENT}
         if parts.username is not None:
-            basic = Basic(username=unquote(parts.username), password=unquote(parts.password or ""))
-            wanted["Authorization"] = Auth(basic=basic).header
+            wanted["Authorization"] = basic(unquote(parts.username), unquote(parts.password or ""))
         own = {name.lower(): value for name, value in self.headers.items()}
         extra = {name: value for name, value in wanted.items() if name.lower() not in own} | self.headers
         return Handshake(

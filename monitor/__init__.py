@@ -6,7 +6,8 @@ threads     calls that block, for checks over synchronous libraries
 companion   what stays with an endpoint between its probes
 processes   the seam to other processes: started, bounded, ended with all they started
 declaring   options of checks and sinks
-plugin, api what a check or sink sees; `api` is the public face
+plugin, api what a check sees; `api` is the public face
+telling     what a sink sees
 validators  rules for options that many checks and sinks have
 plugins     finds installed checks and sinks
 probing     one probe: deadline and boundary around a check

@@ -17,7 +17,8 @@ from monitor.net import TLS, Addressing, Answer, Datagrams, Echo, Echoes, Secure
 from monitor.net.identity import hold_identity
 from monitor.net.nameservers import NameServer
 from monitor.net.proxy import Proxy
-from monitor.plugin import Check, Manner, Message, OptionError, Probe, Sink, check_option
+from monitor.plugin import Check, OptionError, Probe, check_option
+from monitor.telling import Manner, Message, Sink
 from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
 
 __all__ = [

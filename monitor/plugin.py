@@ -1,4 +1,4 @@
-"""What a plugin sees: the classes to derive from, and what the engine hands to them.
+"""What a check sees: the class to derive from, and what the engine hands to it.
 
 Plugins import these through `monitor.api`. Nothing here imports trio or httpx when it is loaded: `validate`
 loads every check class and must stay cheap.
@@ -6,10 +6,9 @@ loads every check class and must stay cheap.
 
 from __future__ import annotations
 
+import copy
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, TypeVarTuple
-
-import attrs
 
 from monitor.core.model import Code, Verdict
 from monitor.core.quantities import seconds_text
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from monitor.companion import Companion, Staying
     from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
-    from monitor.core.ports import Clock
+    from monitor.core.ports import Clock, Mask
     from monitor.core.programs import Programs, Ran
     from monitor.net import Addressing, Closable, Datagrams, Echoes, Net, Secured, Stream, Vet
     from monitor.net.nameservers import NameServer
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-__all__ = ["Check", "Manner", "Message", "OptionError", "Probe", "Sink", "check_option", "key_of"]
+__all__ = ["Check", "OptionError", "Probe", "check_option", "key_of"]
 
 DEFAULT_BODY_LIMIT = 1024 * 1024
 NO_ALPN = TLS(alpn=())  # it is no HTTP that comes
@@ -140,6 +139,8 @@ class Probe:
         self._programs = programs
         self._http: httpx.AsyncClient | None = None
         self._streams: list[Closable] = []
+        self._concealed: set[str] = set()
+        self._whole: Probe | None = None  # of which this is a part
 
     def phase(self, name: str | None) -> None:
         """Say what begins now; the time until the next call counts for it (again, if it was entered before)."""
@@ -158,6 +159,9 @@ class Probe:
 
     @own_trouble.setter
     def own_trouble(self, why: str | None) -> None:
+        if self._whole is not None:
+            self._whole.own_trouble = why
+            return
         now = self._clock.monotonic()
         if self._own_trouble is not None:
             self.held_up += now - self._own_trouble_since
@@ -184,6 +188,34 @@ class Probe:
     def mentions(self, fact: str) -> bool:
         """Does `expect` or `degraded` mention *fact*? Where not, a costly one need not be found out."""
         return fact in self._mentioned
+
+    def conceal(self, secret: str) -> None:
+        """Keep *secret*, which this probe came by, out of its message and its facts: an access token, a session.
+
+        What has fewer than six characters is none.
+        """
+        if secret.strip():
+            self._concealed.add(secret)
+
+    def masking(self, mask: Mask | None) -> Mask | None:
+        """*mask*, and what hides all that was concealed; for the engine."""
+        if not self._concealed:
+            return mask
+        from monitor.core.concealing import Concealing  # noqa: PLC0415 - few probes come by a secret
+
+        return Concealing(mask, self._concealed)
+
+    def aside(self) -> Probe:
+        """A probe within this one, for what is not the endpoint itself, or only one of its parts.
+
+        Its facts, phases and certificates are its own; the deadline, connections, secrets and the monitor's own
+        trouble are this one's.
+        """
+        part = copy.copy(self)
+        part.facts, part.phases, part.certificate_expires = {}, {}, None
+        part.current_phase = part.secured = part._began = part._http = None  # noqa: SLF001 - it is one of us
+        part._whole = self  # noqa: SLF001
+        return part
 
     def certificate_verdict(self, warning: float) -> Verdict:
         """Up; or degraded, reason `tls`, where a certificate seen so far ends within *warning* seconds (0: never).
@@ -340,59 +372,3 @@ class Probe:
             for stream in self._streams:
                 stream.close()
         return self._phase_since - (began if not self.phases or self._began is None else self._began)
-
-
-@attrs.frozen(kw_only=True)
-class Manner:
-    """How the engine gives alerts to a sink; one at a time, and as they come, unless it says otherwise.
-
-    *groups*: alerts of many endpoints may go in one message, once the first of them has waited for `group_wait`.
-    *merges*: a `resolved` whose `firing` still waits goes in the same message. *per_minute*: messages, where the
-    config does not say. *resend*: seconds after which it is told again of what fires, for a receiver that forgets.
-    """
-
-    groups: bool = False
-    merges: bool = False
-    per_minute: int | None = None
-    resend: float | None = None
-
-
-class Sink:
-    """A place alerts go to. Derive an attrs class; its fields are the config keys, declared by `check_option`."""
-
-    @property
-    def manner(self) -> Manner:
-        """How it wants its alerts; the same for as long as its options are."""
-        return Manner()
-
-    async def send(self, message: Message) -> str | None:
-        """Deliver *message*, or raise DeliveryError; may return what the receiver said, in a word: `HTTP 204`.
-
-        The caller owns the deadline (10 s) and the retries; the text of an error must not hold a secret or URL.
-        """
-        raise NotImplementedError
-
-
-@attrs.frozen(kw_only=True)
-class Message:
-    """An alert on its way to a sink, or several where its `manner` allows that.
-
-    *body* is the frozen `standard` document as JSON bytes, *document* the same parsed; *documents* are all of them,
-    oldest first, and *document* is the last. *id* is the alert's; that of several is their own, and stays the same,
-    as what goes together does. *attempt* counts from 1. *sink* is the name in the config.
-    """
-
-    id: str
-    body: bytes
-    document: Mapping[str, Any]
-    attempt: int
-    now: datetime
-    net: Net
-    clock: Clock
-    sink: str = ""
-    documents: Sequence[Mapping[str, Any]] = attrs.Factory(lambda self: (self.document,), takes_self=True)
-
-    def transport(self, *, tls: TLS | None = None, body_limit: int = 64 * 1024) -> httpx.AsyncBaseTransport:
-        """Give an httpx transport as `Probe.transport` does."""
-        probe = Probe(net=self.net, clock=self.clock)
-        return _transport_class()(probe.connect, probe, tls=tls, body_limit=body_limit)

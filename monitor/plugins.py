@@ -20,7 +20,8 @@ from monitor.core.errors import PluginError, describe
 from monitor.core.facts import hold_metric, hold_names
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
-from monitor.plugin import Check, Sink
+from monitor.plugin import Check
+from monitor.telling import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

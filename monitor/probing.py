@@ -65,7 +65,7 @@ async def probe_once(
     await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
-    phase = probe.current_phase
+    phase, mask = probe.current_phase, probe.masking(mask)
     try:
         duration = max(0.0, probe.finish(began))
         verdict = _too_late(endpoint, probe, phase) if deadline_passed else _judged(answer, bug, phase)

@@ -35,9 +35,10 @@ from monitor.core.expectations import compile_all
 from monitor.core.model import Code, Endpoint, Incident, Observation, Reason, State, Status
 from monitor.core.quantities import Duration, seconds_text
 from monitor.net import ANY_ADDRESS
-from monitor.plugin import Check, Message, Sink
+from monitor.plugin import Check
 from monitor.probing import probe_once
 from monitor.supervisor import Supervisor
+from monitor.telling import Message, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

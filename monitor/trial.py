@@ -14,8 +14,8 @@ from monitor.core.errors import DeliveryError
 from monitor.core.model import OK
 from monitor.net.sockets import SocketNet
 from monitor.outbox.attempt import attempt
-from monitor.plugin import Message
 from monitor.system import SystemClock, SystemRand
+from monitor.telling import Message
 
 if TYPE_CHECKING:
     from monitor.config import SinkSettings

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from monitor.core.maintenance import Window
     from monitor.core.model import Endpoint
     from monitor.core.quantities import ByteSize, Duration
-    from monitor.plugin import Manner, Sink
+    from monitor.telling import Manner, Sink
 
 
 @attrs.frozen

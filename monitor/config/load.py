@@ -31,8 +31,9 @@ from monitor.config.windows import Windows
 from monitor.core.errors import ConfigError, MonitorError, PluginError
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
-from monitor.plugin import Check, Sink
+from monitor.plugin import Check
 from monitor.plugins import Plugin, Registry
+from monitor.telling import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -15,7 +15,8 @@ from monitor.core.expectations import ExpectationError, Expectations, compile_al
 from monitor.core.hints import did_you_mean
 from monitor.core.model import Endpoint, Route, State
 from monitor.core.quantities import Duration, shown
-from monitor.plugin import Check, Manner, Sink
+from monitor.plugin import Check
+from monitor.telling import Manner, Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

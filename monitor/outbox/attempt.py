@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from monitor.config import SinkSettings
-    from monitor.plugin import Message
+    from monitor.telling import Message
 
 
 @attrs.frozen

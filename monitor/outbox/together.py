@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from monitor.plugin import Message
+from monitor.telling import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

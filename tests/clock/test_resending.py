@@ -13,7 +13,7 @@ from test_outbox_together import DOWN, Recording, announce, running, settings
 from monitor.api import DeliveryError, Manner
 
 if TYPE_CHECKING:
-    from monitor.plugin import Message
+    from monitor.telling import Message
 
 FORGETS = Manner(resend=60.0)
 

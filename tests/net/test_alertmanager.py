@@ -28,10 +28,10 @@ from monitor.core.model import Alert, timestamp
 from monitor.core.quantities import Duration
 from monitor.net.sockets import SocketNet
 from monitor.outbox import Outbox
-from monitor.plugin import Message
 from monitor.sinks.formats import as_json
 from monitor.sinks.webhook import Webhook
 from monitor.system import SystemClock
+from monitor.telling import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

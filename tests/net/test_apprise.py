@@ -15,8 +15,8 @@ from support.receiver import Answer, receiver
 
 from monitor.api import DeliveryError, OptionError
 from monitor.net.sockets import SocketNet
-from monitor.plugin import Message
 from monitor.system import SystemClock
+from monitor.telling import Message
 
 apprise = pytest.importorskip("apprise")
 

@@ -15,10 +15,10 @@ from support.smtp import mail_server
 
 from monitor.config.load import load
 from monitor.net.sockets import SocketNet
-from monitor.plugin import Message
 from monitor.sinks.formats import NAMES
 from monitor.sinks.smtp import Smtp
 from monitor.system import SystemClock
+from monitor.telling import Message
 
 PAGE = (Path(__file__).parents[2] / "docs/sinks.md").read_text("utf-8")
 EXAMPLES = dict(re.findall(r"^### `([\w-]+)`\n\n```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))

@@ -15,7 +15,8 @@ import trio
 import trio.lowlevel
 from support.probes import answers, http, look, read_request, serve
 
-from checks.http import Auth, Basic, Http
+from checks.auth import Auth, Basic
+from checks.http import Http
 
 if TYPE_CHECKING:
     from collections.abc import Callable

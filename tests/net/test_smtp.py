@@ -20,9 +20,9 @@ from monitor.config import SinkSettings
 from monitor.core.quantities import Duration
 from monitor.net.sockets import SocketNet
 from monitor.outbox.attempt import Delivered, attempt
-from monitor.plugin import Message
 from monitor.sinks.smtp import Smtp
 from monitor.system import SystemClock
+from monitor.telling import Message
 
 NOW = datetime(2026, 11, 22, 15, 0, 11, tzinfo=UTC)
 

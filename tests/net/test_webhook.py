@@ -29,9 +29,9 @@ from monitor.core.model import Alert
 from monitor.core.quantities import Duration
 from monitor.net.sockets import SocketNet
 from monitor.outbox import Outbox
-from monitor.plugin import Message
 from monitor.sinks.webhook import Webhook
 from monitor.system import SystemClock
+from monitor.telling import Message
 
 NOW = datetime(2026, 11, 22, 15, 0, 10, 999000, tzinfo=UTC)
 BODY = '{"type":"alert.firing","data":{"id":"a-1","name":"Käse 💥"}}'.encode()

@@ -19,10 +19,10 @@ from monitor.config import SinkSettings
 from monitor.core.quantities import Duration
 from monitor.net.sockets import SocketNet
 from monitor.outbox.attempt import attempt
-from monitor.plugin import Message
 from monitor.sinks.formats import NAMES, as_json
 from monitor.sinks.webhook import Webhook
 from monitor.system import SystemClock
+from monitor.telling import Message
 
 NOW = datetime(2026, 11, 22, 15, 0, 11, tzinfo=UTC)
 OPTIONS: dict[str, dict[str, Any]] = {

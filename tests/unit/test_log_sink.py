@@ -11,8 +11,8 @@ import pytest
 from support.documents import STORIES
 from support.ports import TrioClock
 
-from monitor.plugin import Message
 from monitor.sinks.log import Log, line
+from monitor.telling import Message
 
 
 def document(kind: str = "alert.firing", **changes: Any) -> dict[str, Any]:
