@@ -5,6 +5,8 @@ VENV := .venv
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 UV ?= $(firstword $(wildcard $(BIN)/uv) uv)
+# A file of tests stays in one process; in the files' own order, for the longest waits are not in its last ones.
+EVERY_CORE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
@@ -18,8 +20,8 @@ run: $(VENV)/.runs  ## start the daemon with the shipped config
 demo: $(VENV)/.runs  ## a tour on loopback
 	@exec $(BIN)/monitor demo $(ARGS)
 
-test: $(VENV)/.tests  ## the whole test suite; needs no network beyond loopback
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.tests  ## the whole test suite on every core, or ARGS; needs no network beyond loopback
+	$(BIN)/python -m pytest $(or $(ARGS),$(EVERY_CORE))
 
 lint: $(VENV)/.tests  ## style and types
 	$(BIN)/ruff check .

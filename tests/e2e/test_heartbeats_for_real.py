@@ -15,7 +15,7 @@ CONFIG = """
 [monitor]
 listen = "127.0.0.1:0"
 [[endpoint]]
-name = "backup"
+name = "nightly backup"
 check = "heartbeat"
 token = "the-token-of-the-backup"
 interval = "{interval}"
@@ -31,7 +31,7 @@ async def push(running: Daemon, more: str = "") -> int:
 
 async def becomes(running: Daemon, state: str) -> None:
     async def is_so() -> bool:
-        return await running.state("backup") == state
+        return await running.state("nightly backup") == state
 
     await until(is_so, f"it is {state}")
 
@@ -50,7 +50,7 @@ async def test_from_silence_to_a_heartbeat_and_through_a_kill(tmp_path: Path) ->
         await killed(running.process)
     async with daemon(tmp_path) as running:
         await becomes(running, "down")
-        seen = await running.get("/api/v1/endpoints/backup")
+        seen = await running.get("/api/v1/endpoints/nightly%20backup")
         assert seen["reason"]["message"] == "it said that it failed: disk full"
         assert seen["target"] == "heartbeat"
         assert await push(running, "x") == 404
@@ -61,6 +61,6 @@ async def test_a_one_shot_check_leaves_heartbeats_out_and_says_so(tmp_path: Path
     done = await monitor("check", cwd=tmp_path)
     assert (done.code, done.out) == (3, "")
     assert done.err.splitlines() == [
-        "note: backup is skipped: it sends heartbeats to a running daemon",
+        "note: nightly backup is skipped: it sends heartbeats to a running daemon",
         "error: there is nothing else to check",
     ]

@@ -30,6 +30,8 @@ from monitor.system import SystemClock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+pytestmark = pytest.mark.alone
+
 MANY = 1000
 CANCELLATIONS = 5000
 

@@ -20,6 +20,8 @@ from monitor.core.model import Code
 if TYPE_CHECKING:
     from hostile.rows import Row
 
+pytestmark = pytest.mark.alone
+
 MIB = 1024 * 1024
 GREEDY = [row for row in ROWS if any(word in row.name for word in ("flood", "endless", "bomb", "giant", "GB", "JSON"))]
 
