@@ -12,6 +12,7 @@ from monitor.api import NameServer, Proxy, headers_without, is_host, is_token, s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 DnsType = Literal[
     "A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TLSA",
@@ -22,6 +23,7 @@ DNS_TYPES: tuple[DnsType, ...] = get_args(DnsType)
 http_url = url_with("http", "https")
 websocket_url = url_with("ws", "wss")
 headers = headers_without("connection", "content-length", "transfer-encoding", "upgrade")
+metadata = headers_without("connection", "content-length", "content-type", "te", "transfer-encoding", "upgrade")
 
 
 def _place(*schemes: str, example: str, port: bool | None) -> Callable[[str], None]:
@@ -72,6 +74,21 @@ def dns_url(url: str) -> None:
         raise ValueError(f"{_DNS}, got {shown(url)}")
     if asked and asked[0][1].upper() not in DNS_TYPES:
         raise ValueError(f"expected a type such as MX, got {shown(asked[0][1])}")
+
+
+def file_path(path: Path) -> None:
+    """A path that the system can be asked for."""
+    if "\0" in str(path):
+        raise ValueError("expected a path without a null character")
+
+
+def file_url(url: str) -> None:
+    """`file:///var/backups/latest`."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        raise ValueError(f'expected a URL such as "file:///var/backups/latest", got {shown(url)}')
+    if parts.query or parts.fragment or "%00" in parts.path or not url.isprintable():
+        raise ValueError(f'expected a path and no more, as in "file:///var/backups/latest", got {shown(url)}')
 
 
 def host_of(url: str) -> str:

@@ -10,8 +10,7 @@ import copy
 import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, TypeVarTuple
 
-from monitor.core.model import Code, Verdict
-from monitor.core.quantities import seconds_text
+from monitor.core import certificates
 from monitor.declaring import OptionError, check_option, key_of
 from monitor.net import ANY_ADDRESS, TLS
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from monitor.companion import Companion, Staying
     from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
+    from monitor.core.model import Verdict
     from monitor.core.ports import Clock, Mask
     from monitor.core.programs import Programs, Ran
     from monitor.net import Addressing, Closable, Datagrams, Echoes, Net, Secured, Stream, Vet
@@ -222,14 +222,7 @@ class Probe:
 
         For the end of a check that has nothing to complain about; of several certificates the first to end counts.
         """
-        if not warning or self.certificate_expires is None:
-            return Verdict.up()
-        left = (self.certificate_expires - self.now()).total_seconds()
-        if left > warning:
-            return Verdict.up()
-        when = f"expires in {seconds_text(left)}" if left > 0 else f"expired {seconds_text(-left)} ago"
-        text = f"certificate {when}, on {self.certificate_expires:%Y-%m-%d}; warned {seconds_text(warning)} ahead"
-        return Verdict.degraded(text, code=Code.TLS, phase="tls")
+        return certificates.verdict(self.certificate_expires, self.now(), warning)
 
     async def connect(
         self,
@@ -318,12 +311,16 @@ class Probe:
         addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
         body_limit: int = DEFAULT_BODY_LIMIT,
+        http2_only: bool = False,
     ) -> Transport:
         """An httpx transport that opens a fresh connection for each request, bounded in size, phases measured.
 
-        What goes wrong is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
+        With *http2_only* HTTP/2 is spoken in the clear, too, and with TLS the server must agree to it. What goes wrong
+        is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
         """
-        return _transport_class()(self.connect, self, tls=tls, addressing=addressing, vet=vet, body_limit=body_limit)
+        return _transport_class()(
+            self.connect, self, tls=tls, addressing=addressing, vet=vet, body_limit=body_limit, http2_only=http2_only
+        )
 
     @property
     def http(self) -> httpx.AsyncClient:

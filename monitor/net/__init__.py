@@ -187,6 +187,10 @@ class Answer(Protocol):
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Names as the server wrote them, in its order."""
 
+    @property
+    def trailers(self) -> list[tuple[bytes, bytes]]:
+        """What came after the body, once it is read; of HTTP/2 alone."""
+
     async def read(self) -> bytes:
         """Read the whole body, decoded. Raises ProbeError, or `trio.BrokenResourceError` caused by one."""
 

@@ -39,6 +39,7 @@ class Reader(Protocol):
     """Understands one answer: see `AnswerReader`."""
 
     complete: bool
+    trailers: Headers
 
     def feed(self, data: bytes) -> None:
         """Take *data*."""
@@ -91,6 +92,11 @@ class WholeAnswer:
     def headers(self) -> Headers:
         """Names as the server wrote them, in its order."""
         return self._head.headers
+
+    @property
+    def trailers(self) -> Headers:
+        """What came after the body, once it is read; of HTTP/2 alone."""
+        return self._reader.trailers
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the body, decoded, as it comes. Raises ProbeError, or BrokenResourceError caused by one."""

@@ -77,6 +77,7 @@ class AnswerReader:
         """Expect one answer; *without_body*: to a HEAD request."""
         self.head: Head | None = None
         self.complete = False
+        self.trailers: Headers = []  # of HTTP/1.1 they are not looked at
         self._without_body = without_body
         self._body_limit = body_limit
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)

@@ -20,7 +20,14 @@ import trio
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import DataReceived, InformationalResponseReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.events import (
+    DataReceived,
+    InformationalResponseReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 from h2.exceptions import DenialOfServiceError, FlowControlError, H2Error, StreamClosedError
 from h2.settings import SettingCodes, Settings
 
@@ -84,6 +91,7 @@ class Http2Reader:
         """Ask; *headers* begin with the pseudo-headers. Raises ProbeError (`policy`) for what cannot be sent."""
         self.head: Head | None = None
         self.complete = False
+        self.trailers: Headers = []
         self.session = session
         self._stream = session.h2.get_next_available_stream_id()
         self._to_send = body
@@ -137,7 +145,8 @@ class Http2Reader:
     def _take_frame(self, frame: bytes) -> None:
         kind, size = frame[3], int.from_bytes(frame[:3], "big")
         if size > _LARGEST_FRAME:
-            self._fail(Code.PROTOCOL, f"not a valid HTTP/2 answer: a frame of {size:,} bytes")
+            what = "it is HTTP/1" if frame.startswith(b"HTTP/1.") else f"a frame of {size:,} bytes"
+            self._fail(Code.PROTOCOL, f"not a valid HTTP/2 answer: {what}")
             return
         self._frames += 1
         self._idle += kind != _DATA or size == 0
@@ -180,6 +189,8 @@ class Http2Reader:
                     return
                 self._body.append(event.data)
                 self.session.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            case TrailersReceived() if event.stream_id == self._stream:
+                self.trailers = list(event.headers)
             case StreamEnded() if event.stream_id == self._stream:
                 self.complete = True
             case StreamReset() if event.stream_id == self._stream and not self.complete:
@@ -248,13 +259,15 @@ class Prepared:
     body: bytes
 
 
-def prepare(method: str, authority: bytes, path: bytes, headers: Headers, body: bytes) -> Prepared:
+def prepare(
+    method: str, authority: bytes, path: bytes, headers: Headers, body: bytes, *, scheme: str = "https"
+) -> Prepared:
     """Make a request ready; headers that only HTTP/1.1 has are left out."""
     own = [(name.lower(), value) for name, value in headers]
     host = next((value for name, value in own if name == b"host"), authority)
     pseudo = [
         (b":method", method.encode("ascii")),
-        (b":scheme", b"https"),
+        (b":scheme", scheme.encode("ascii")),
         (b":authority", host),
         (b":path", path),
     ]

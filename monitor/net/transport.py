@@ -51,6 +51,7 @@ class Transport(httpx.AsyncBaseTransport):
         addressing: Addressing = ANY_ADDRESS,
         vet: Vet | None = None,
         body_limit: int,
+        http2_only: bool = False,
     ) -> None:
         """Open connections by *connect*, which is `Probe.connect`."""
         self._connect = connect
@@ -59,6 +60,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._addressing = addressing
         self._vet = vet
         self._body_limit = body_limit
+        self._http2_only = http2_only
 
     async def exchange(self, request: httpx.Request) -> WholeAnswer:
         """Send *request* and read the head of its answer; close the answer.
@@ -78,18 +80,27 @@ class Transport(httpx.AsyncBaseTransport):
             vet=self._vet,
         )
         try:
-            if "h2" in self._tls.alpn and stream.alpn == "h2":
+            if self._speaks_http2(stream, encrypted=prepared.encrypted):
                 return await self._by_http2(request, stream)
             return await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
         except BaseException:
             stream.close()
             raise
 
+    def _speaks_http2(self, stream: Stream, *, encrypted: bool) -> bool:
+        """Has the server agreed to HTTP/2? Without TLS there is nobody to ask. Raises ProbeError where it must have."""
+        agreed = "h2" in self._tls.alpn and stream.alpn == "h2"
+        if self._http2_only and encrypted and not agreed:
+            raise probe_error(Code.PROTOCOL, "the server does not speak HTTP/2: it did not agree to it (ALPN)", "tls")
+        return agreed or self._http2_only
+
     async def _by_http2(self, request: httpx.Request, stream: Stream) -> WholeAnswer:
         from monitor.net import http2  # noqa: PLC0415 - for those who offer it to the server
 
         url = request.url
-        prepared = http2.prepare(request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread())
+        prepared = http2.prepare(
+            request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread(), scheme=url.scheme
+        )
         return await http2.exchange(prepared, http2.Session(), stream, self._trace, body_limit=self._body_limit)
 
     async def _ask_proxy(self, prepared: Prepared, proxy: Proxy) -> WholeAnswer:

@@ -114,7 +114,9 @@ def test_every_default_is_documented():
     assert available(DefaultsTable).keys() <= told
 
 
-@pytest.mark.parametrize("kind", ["http", "websocket", "tcp", "tls", "dns", "icmp", "udp", "exec", "heartbeat"])
+@pytest.mark.parametrize(
+    "kind", ["http", "websocket", "tcp", "tls", "dns", "icmp", "udp", "grpc", "file", "exec", "heartbeat"]
+)
 def test_every_fact_is_documented(kind):
     section, cls = SECTIONS[f"Check `{kind}`"], REGISTRY.checks[kind].cls
     own = cls.facts.keys() - (CONNECTION_FACTS.keys() if told_elsewhere(cls) else set())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio_websocket
+from support.http2 import Http2Server, Says, Visitor
 from support.nameserver import NameServer
 from support.probes import answers, http, serve
 from test_icmp_check import allowed
@@ -91,6 +92,16 @@ async def logs(nursery: trio.Nursery) -> int:
     return await datagrams(nursery, lambda _: [])
 
 
+async def orders(nursery: trio.Nursery) -> int:
+    serving = Says(200, b"\0\0\0\0\2\x08\1", {"content-type": "application/grpc"}, {"grpc-status": "0"})
+
+    async def handler(stream: trio.SocketStream) -> None:
+        with contextlib.suppress(EOFError):
+            await Http2Server(serving)(Visitor(stream))
+
+    return await serve(nursery, handler)
+
+
 SERVERS: dict[str, Callable[[trio.Nursery], Awaitable[int]]] = {
     "shop": shop,
     "feed": feed,
@@ -102,6 +113,7 @@ SERVERS: dict[str, Callable[[trio.Nursery], Awaitable[int]]] = {
     "gateway": gateway,
     "game": game,
     "logs": logs,
+    "orders": orders,
 }
 
 
@@ -118,6 +130,7 @@ async def test_an_example_is_up(nursery: trio.Nursery, tmp_path: Path, ca_file: 
     if kind == "icmp" and not allowed():
         pytest.skip("nobody may send ICMP here")
     local = re.sub(r"://\w+\.example\.org(:\d+)?", f"://127.0.0.1:{port}" if port else "://127.0.0.1", snippet)
+    (tmp_path / "backup.json").write_text('{"errors": 0}', "utf-8")
     path.write_text(local.replace("/etc/ssl/internal.pem", str(ca_file)), "utf-8")
     (endpoint,) = load(path, environ={}).endpoints
     assert endpoint.kind == kind

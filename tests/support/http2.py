@@ -43,7 +43,7 @@ class Says:
 class Visitor:
     """One connection, from the server's side."""
 
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
         self.h2.initiate_connection()
