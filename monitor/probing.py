@@ -74,8 +74,8 @@ async def probe_once(
         elif verdict.status in (Status.UP, Status.DEGRADED):
             verdict = _expected(endpoint, probe, verdict, duration)
         if deadline_passed or _timed(endpoint, verdict):
-            held_up = clock.stalled() - stalled + probe.held_up
-            verdict = _unless_held_up(held_up, duration, verdict, phase)
+            verdict = _unless_held_up(clock.stalled() - stalled + probe.held_up, duration, verdict, phase)
+        verdict = _inverted(verdict) if endpoint.invert else verdict
         return Observation(
             endpoint=endpoint.name,
             status=verdict.status,
@@ -190,6 +190,19 @@ def _expected(endpoint: Endpoint, probe: Probe, verdict: Verdict, duration: floa
     if verdict.status is Status.UP and (message := endpoint.degraded.first_false(facts)):
         return Verdict.degraded(message)
     return verdict
+
+
+def _inverted(verdict: Verdict) -> Verdict:
+    """Of an endpoint that should not work. Working badly is working; what the monitor cannot tell stays so."""
+    match verdict.status:
+        case Status.UNKNOWN:
+            return verdict
+        case Status.DOWN:
+            return Verdict.up()
+        case Status.DEGRADED:
+            return Verdict.down(f"expected it to fail (invert), it is degraded: {verdict.reason.message}")
+        case Status.UP:
+            return Verdict.down("expected it to fail (invert), it is up")
 
 
 def _name(phase: object) -> str:

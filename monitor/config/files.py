@@ -38,8 +38,7 @@ class Source:
 
 def read(path: Path, name: str, sights: Sights) -> Source:
     """Read and parse the file *path*, and note it in *sights*. Raises ConfigError with one problem."""
-    sights.look(path)
-    text = _text(path, name)
+    text = text_in(path, name, sights)
     try:
         return Source(name, path, text, tomllib.loads(text))
     except tomllib.TOMLDecodeError as exc:
@@ -54,7 +53,9 @@ def read(path: Path, name: str, sights: Sights) -> Source:
         raise _unusable(name, "not usable TOML: a number has too many digits") from exc
 
 
-def _text(path: Path, name: str) -> str:
+def text_in(path: Path, name: str, sights: Sights) -> str:
+    """Read the file *path*, which messages call *name*, and note it. Raises ConfigError with one problem."""
+    sights.look(path)
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)

@@ -9,8 +9,10 @@ import attrs
 
 from monitor.config import Access, Config
 from monitor.config.announcing import Announcing
+from monitor.config.families import Families
 from monitor.config.fields import Fields, Mistakes, built, mistakes, table_of
 from monitor.config.files import Source, read
+from monitor.config.kinds import check_for, target_of, usable
 from monitor.config.modules import Modules
 from monitor.config.problems import Problems
 from monitor.config.references import References
@@ -25,7 +27,7 @@ from monitor.config.schema import (
 )
 from monitor.config.secrets import Masker
 from monitor.config.sights import Sights
-from monitor.config.tables import NO_EXPECTATIONS, Draft, Tables, check_for, target_of, usable
+from monitor.config.tables import NO_EXPECTATIONS, Draft, Tables
 from monitor.config.texts import Texts, remember_passwords, without_password
 from monitor.config.windows import Windows
 from monitor.core.errors import ConfigError, MonitorError, PluginError
@@ -125,13 +127,14 @@ class _Loading:
         access = self._access()
         sources = [self.main, *self._included(given.get("include", ()))]
         references = References(self.problems)
-        tables = Tables(self._fields, registry, references, self.problems)
+        families = Families(self._texts, self.problems, self.sights)
+        tables = Tables(self._fields, registry, references, families, self.problems)
         windows = Windows(self._fields, references, self.problems)
 
         sinks = list(self._each(sources, "sink", tables.sink))
         tables.known_sinks(self.main, ("monitor", "sinks"), given.get("sinks"))
         tables.defaults(self.main, self.main.tree.get("defaults", {}))
-        drafts = list(self._each(sources, "endpoint", tables.endpoint))
+        drafts = [each for some in self._each(sources, "endpoint", tables.endpoints) for each in some]
         for draft in drafts:
             self.masker.remember(draft.check.push_token or "")  # also where it stands in the file in clear
         tables.known_groups()
@@ -154,7 +157,7 @@ class _Loading:
             self_sinks=_first_given(monitor.sinks, tables.default_sinks, names),
             reference=monitor.reference,
             dead_man=monitor.dead_man,
-            endpoints=tuple(draft.endpoint(self.masker, names) for draft in drafts),
+            endpoints=tuple(draft.endpoint(self.masker, names, references.members) for draft in drafts),
             maintenance=tuple(maintenance),
             announcements=tuple(announcements),
             worker_memory=monitor.worker_memory,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from monitor.config.fields import table_of
+from monitor.config.kinds import target_of, usable
 from monitor.config.schema import ModuleTable
-from monitor.config.tables import target_of, usable
 from monitor.core.model import Endpoint
 from monitor.core.quantities import Duration, shown
 from monitor.plugin import key_of
@@ -35,6 +35,7 @@ class Module:
     timeout: float  # seconds
     expect: Expectations
     degraded: Expectations
+    invert: bool
     set_options: tuple[str, ...]  # the keys of the check that the config sets
 
     def endpoint(self, target: str, *, hostname: str | None, timeout: float) -> Endpoint:
@@ -58,6 +59,7 @@ class Module:
             retry_interval=Duration(timeout),
             expect=self.expect,
             degraded=self.degraded,
+            invert=self.invert,
             failure_threshold=1,
             success_threshold=1,
         )
@@ -134,6 +136,7 @@ class Modules:
                         timeout=float(record.timeout),
                         expect=expect,
                         degraded=degraded,
+                        invert=record.invert,
                         set_options=tuple(options),
                     )
         return None

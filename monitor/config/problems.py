@@ -24,15 +24,19 @@ class Problems:
         self._masker = masker
         self._found: dict[str, list[Problem]] = {}  # by file, in the order the files were met
         self._broken: set[str] = set()
+        self._told: set[Problem] = set()
 
     def met(self, source: Source) -> None:
         """*source* comes next: its problems stand after those of the files before it."""
         self._found.setdefault(source.name, [])
 
     def add(self, source: Source, path: Path, message: str) -> None:
-        """One mistake."""
+        """One mistake; told once, however many endpoints a table makes."""
         text = self._masker.thoroughly(message)
-        self.keep(Problem(source.name, source.positions.line(path), text_of(path), text))
+        problem = Problem(source.name, source.positions.line(path), text_of(path), text)
+        if problem not in self._told:
+            self._told.add(problem)
+            self.keep(problem)
 
     def keep(self, *problems: Problem) -> None:
         """Mistakes that already know where they stand."""

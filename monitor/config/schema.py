@@ -117,6 +117,11 @@ def _memory(size: ByteSize) -> None:
         raise ValueError(f'expected at least "{_LEAST_MEMORY}", got {shown(str(size))}')
 
 
+def _some_targets(targets: tuple[str, ...] | dict[str, str]) -> None:
+    if not targets:
+        raise ValueError("expected at least one target")
+
+
 def _isolation(name: str) -> None:
     if name != "task":
         raise ValueError("not available yet")
@@ -221,6 +226,11 @@ class EndpointTable(DefaultsTable):
     description: str | None = key(default=None, doc="goes with its alerts")
     runbook: str | None = key(default=None, doc="goes with its alerts: what to do")
     depends_on: tuple[str, ...] = key(default=(), doc="endpoints without which it cannot work")
+    targets: tuple[str, ...] | dict[str, str] | None = key(
+        default=None, doc="an endpoint for each of these hosts or URLs, called name:target", validator=_some_targets
+    )
+    targets_file: str | None = key(default=None, doc="the same for those in a file of Prometheus' file_sd, or a glob")
+    invert: bool = key(default=False, doc="it should fail: down is up, up and degraded are down, unknown stays unknown")
     isolation: Literal["task", "process"] = key(default="task", doc="where its check runs", validator=_isolation)
 
 
@@ -253,6 +263,7 @@ class ModuleTable:
     """`[module.NAME]`: how `/probe` looks at a target that is named then. All other keys belong to its check."""
 
     check: str = key(doc="kind of check")
+    invert: bool = key(default=False, doc="it should fail: down is up, up and degraded are down")
     timeout: Duration = key(default=Duration(5), doc="for a whole probe; less where Prometheus waits less")
     expect: tuple[Expression, ...] = key(default=(), doc="CEL expressions: one that is false means down")
     degraded: tuple[Expression, ...] = key(default=(), doc="CEL expressions: one that is false means degraded")

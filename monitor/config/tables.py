@@ -7,35 +7,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from monitor.config import SinkSettings
-from monitor.config.fields import table_of
-from monitor.config.schema import DefaultsTable, EndpointTable, ModuleTable, SinkTable
-from monitor.config.texts import without_password
-from monitor.core.errors import PluginError
+from monitor.config.families import KEYS as FAMILY_KEYS
+from monitor.config.families import literal
+from monitor.config.fields import Mistakes, table_of
+from monitor.config.kinds import DEFAULTS, ENDPOINT, OURS, SINK, check_for, chosen, manner_of, target_of, usable
+from monitor.config.positions import text_of
+from monitor.config.references import expanded
+from monitor.config.schema import DefaultsTable, EndpointTable, SinkTable
 from monitor.core.expectations import ExpectationError, Expectations, compile_all
 from monitor.core.hints import did_you_mean
 from monitor.core.model import Endpoint, Route, State
 from monitor.core.quantities import Duration, shown
-from monitor.plugin import Check
-from monitor.telling import Manner, Sink
+from monitor.plugin import Check, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from monitor.config.families import Families, Member
     from monitor.config.fields import Fields
     from monitor.config.files import Source
+    from monitor.config.positions import Path as Place
     from monitor.config.problems import Problems
     from monitor.config.references import References
     from monitor.config.secrets import Masker
     from monitor.plugins import Plugin, Registry
 
 T = TypeVar("T", EndpointTable, SinkTable)
-P = TypeVar("P", Check, Sink)
-
-_DEFAULTS, _ENDPOINT, _SINK, _MODULE = (
-    frozenset(attribute.name for attribute in attrs.fields(cls))
-    for cls in (DefaultsTable, EndpointTable, SinkTable, ModuleTable)
-)
-_OWN: dict[type, frozenset[str]] = {EndpointTable: _ENDPOINT, SinkTable: _SINK, ModuleTable: _MODULE}
 
 
 @attrs.frozen
@@ -48,9 +45,12 @@ class Draft:
     target: str
     expect: Expectations
     degraded: Expectations
+    family: str | None = None
 
-    def endpoint(self, masker: Masker, all_sinks: tuple[str, ...]) -> Endpoint:
-        """The endpoint, its target masked."""
+    def endpoint(
+        self, masker: Masker, all_sinks: tuple[str, ...], members: Mapping[str, Sequence[str]] | None = None
+    ) -> Endpoint:
+        """The endpoint, its target masked, and those named that it depends on: all *members* of a family."""
         table = self.table
         return Endpoint(
             name=table.name,
@@ -71,25 +71,41 @@ class Draft:
             reminder_interval=None if table.reminder_interval == "never" else Duration.parse(table.reminder_interval),
             flap_changes=table.flap_changes,
             flap_window=table.flap_window,
-            depends_on=table.depends_on,
+            depends_on=expanded(table.depends_on, members or {}),
             labels=table.labels,
             public=table.public,
             description=table.description,
             runbook=table.runbook,
+            invert=table.invert,
+            family=self.family,
         )
+
+
+@attrs.frozen
+class _Written:
+    """An `[[endpoint]]` as it stands there: the options of its check, our part, those of our values that are right."""
+
+    source: Source
+    place: Place
+    options: Mapping[str, Any]
+    record: EndpointTable | None
+    values: Mapping[str, Any]
 
 
 class Tables:
     """Reads the tables of every file; what is wrong goes to *problems*, and the rest is read all the same."""
 
-    def __init__(self, fields: Fields, registry: Registry, references: References, problems: Problems) -> None:
+    def __init__(
+        self, fields: Fields, registry: Registry, references: References, families: Families, problems: Problems
+    ) -> None:
         """Begin without any; *references* is told of every endpoint."""
         self._fields = fields
         self._registry = registry
         self._references = references
+        self._families = families
         self._problems = problems
         self._names: dict[str, dict[str, tuple[str, int]]] = {"endpoint": {}, "sink": {}}  # who has a name first
-        self._tokens: dict[str, tuple[str, int]] = {}
+        self._tokens: dict[str, tuple[str, Place]] = {}
         self._groups: dict[str | None, None] = {}  # those of all endpoints, in their order
         self._wanted_groups: list[tuple[Source, tuple[str | int, ...], str]] = []  # by sinks
         self._defaults: dict[str, Any] = {}
@@ -102,14 +118,14 @@ class Tables:
         with self._problems.at(source, "defaults"):
             table = table_of(table)
             kinds = self._registry.checks
-            own = {key: value for key, value in table.items() if key in _DEFAULTS}
+            own = {key: value for key, value in table.items() if key in DEFAULTS}
             self._defaults = self._right_values(source, DefaultsTable, own, "defaults")
             self.known_sinks(source, ("defaults", "sinks"), self._defaults.get("sinks"))
             for kind, options in table.items():
-                if kind in _DEFAULTS:
+                if kind in DEFAULTS:
                     continue
                 if kind not in kinds:
-                    hint = did_you_mean(kind, [*_DEFAULTS, *kinds])
+                    hint = did_you_mean(kind, [*DEFAULTS, *kinds])
                     self._problems.add(source, ("defaults", kind), f"unknown key{hint}")
                     continue
                 with self._problems.at(source, "defaults", kind):
@@ -141,11 +157,11 @@ class Tables:
         if kind is None:
             return None
         with self._problems.at(source, "sink", index, "type"):
-            plugin = _chosen(kind, self._registry.sinks, "sink")
+            plugin = chosen(kind, self._registry.sinks, "sink")
             cls = usable(plugin, SinkTable, self._fields)
             with self._problems.at(source, "sink", index):
-                sink = self._fields.table(cls, options, others=_SINK)
-                manner = _manner(sink)
+                sink = self._fields.table(cls, options, others=SINK)
+                manner = manner_of(sink)
                 if record is not None:
                     return SinkSettings(
                         name=record.name,
@@ -159,38 +175,88 @@ class Tables:
                     )
         return None
 
-    def endpoint(self, source: Source, index: int, table: dict[str, Any]) -> Draft | None:
-        """Read one `[[endpoint]]`; None where it is wrong."""
+    def endpoints(self, source: Source, index: int, table: dict[str, Any]) -> Sequence[Draft]:
+        """Read one `[[endpoint]]`: it is one, or as many as it has targets, or none where it is wrong."""
         place = ("endpoint", index)
         own, options = _split(table, EndpointTable)
         record, values = self._own(source, place, EndpointTable, own, self._defaults)
-        self._references.met(source, place, values)
         self.known_sinks(source, (*place, "sinks"), values.get("sinks"))
         self._groups[values.get("group")] = None
+        written = _Written(source, place, options, record, values)
+        members: Sequence[Member | None] = (None,)
+        if own.keys().isdisjoint(FAMILY_KEYS):
+            self._references.met(source, place, values)
+        else:
+            readable = {key: own[key] for key in FAMILY_KEYS if key in values}
+            members = family = self._families.members(source, place, values.get("name", ""), readable)
+            self._references.met_family(source, place, values, [member.name for member in family])
+            for member in family:
+                self._take_name(source, place, member.name)
         if "check" in own and "check" not in values:
-            return None
-        key = "check" if "check" in own or "url" not in options else "url"
-        with self._problems.at(source, *place, key):
-            plugin = self._check(values.get("check"), options.get("url"))
+            return ()
+        return [draft for member in members if (draft := self._draft(written, member)) is not None]
+
+    def _draft(self, written: _Written, member: Member | None) -> Draft | None:
+        """The endpoint that stands there, or one *member* of the family that does; None where it is wrong."""
+        source, place, values = written.source, written.place, written.values
+        kind, url = values.get("check"), written.options.get("url")
+        spot: tuple[Source, Place] = source, (*place, "check" if kind is not None or url is None else "url")
+        if member is not None and url is not None:
+            url = member.filled(url)
+        elif member is not None and kind is None:
+            url, spot = literal(member.target), (member.source, member.place)
+        with self._problems.at(spot[0], *spot[1]):
+            plugin = self._check(kind, url)
             cls = usable(plugin, EndpointTable, self._fields)
             compiled = [self.expectations(source, (*place, each), cls, values.get(each, ())) for each in _LISTS]
+            check = self._check_of(written, member, plugin, cls)
+            if check is None or written.record is None:
+                return None
             with self._problems.at(source, *place):
-                defaults = self._defaults_of.get(plugin.kind)
-                check = self._fields.table(cls, options, defaults=defaults, others=_ENDPOINT)
-                self._take_token(source, place, check)
-                if record is not None:
-                    return Draft(record, plugin.kind, check, target_of(check), *compiled)
+                table = written.record if member is None else member.table(written.record)
+                family = None if member is None else written.record.name
+                expect, degraded = compiled
+                return Draft(table, plugin.kind, check, target_of(check), expect, degraded, family)
         return None
 
-    def _take_token(self, source: Source, place: tuple[str, int], check: Check) -> None:
+    def _check_of(
+        self, written: _Written, member: Member | None, plugin: Plugin[Check], cls: type[Check]
+    ) -> Check | None:
+        """The check with its options; None where one is wrong, be it in the table or in a target."""
+        defaults = self._defaults_of.get(plugin.kind)
+        options: Mapping[str, Any] = written.options
+        with self._problems.at(written.source, *written.place):
+            if member is not None:
+                try:
+                    options = member.options(cls, written.options)
+                except OptionError:
+                    raise
+                except ValueError as exc:  # what the target should be
+                    self._problems.add(member.source, member.place, str(exc))
+                    return None
+            try:
+                check = self._fields.table(cls, options, defaults=defaults, others=ENDPOINT)
+            except Mistakes as exc:
+                if member is None:
+                    raise
+                for path, message in exc.found:
+                    of_target = path and options.get(str(path[0])) != written.options.get(str(path[0]))
+                    spot = (member.source, member.place) if of_target else (written.source, (*written.place, *path))
+                    self._problems.add(*spot, message)
+                return None
+            self._take_token(written.source, written.place if member is None else member.place, check)
+            return check
+        return None
+
+    def _take_token(self, source: Source, place: Place, check: Check) -> None:
         """By the token of a heartbeat its endpoint is known."""
         token = check.push_token
         if token is None:
             return
-        first = self._tokens.setdefault(token, place)
-        if first != place:
+        first = self._tokens.setdefault(token, (source.name, place))
+        if first != (source.name, place):
             self._problems.add(
-                source, (*place, "token"), f"expected a token of its own, got that of endpoint[{first[1]}]"
+                source, (*place, "token"), f"expected a token of its own, got that of {text_of(first[1])}"
             )
 
     def _own(
@@ -249,7 +315,7 @@ class Tables:
 
     def chosen_check(self, kind: str) -> Plugin[Check]:
         """The check called *kind*. Raises ValueError."""
-        return _chosen(kind, self._registry.checks, "check")
+        return chosen(kind, self._registry.checks, "check")
 
     def expectations(
         self, source: Source, place: tuple[str | int, ...], cls: type[Check], sources: tuple[str, ...]
@@ -270,23 +336,11 @@ class Tables:
 
 _LISTS = ("expect", "degraded")
 NO_EXPECTATIONS = Expectations()
-_WORD = {EndpointTable: "endpoint", SinkTable: "sink", ModuleTable: "module"}
-
-
-def _manner(sink: Sink) -> Manner:
-    """How *sink* wants its alerts. Raises ValueError where the plugin cannot say."""
-    try:
-        manner: object = sink.manner
-    except Exception as exc:
-        raise ValueError(f"its sink cannot say how it wants its alerts: {type(exc).__name__}: {exc}") from exc
-    if not isinstance(manner, Manner):
-        raise ValueError(f"its sink says {shown(manner)} for how it wants its alerts, not a Manner")  # noqa: TRY004
-    return manner
 
 
 def _split(table: dict[str, Any], cls: type) -> tuple[dict[str, Any], dict[str, Any]]:
     """The keys of *table* that are ours, and the others."""
-    ours = _OWN[cls]
+    ours = OURS[cls]
     own = {key: value for key, value in table.items() if key in ours}
     return own, {key: value for key, value in table.items() if key not in ours}
 
@@ -298,48 +352,3 @@ def _route(table: SinkTable) -> Route:
         groups=table.groups,
         labels=table.labels,
     )
-
-
-def usable(plugin: Plugin[P], table: type, fields: Fields) -> type[P]:
-    """The class of *plugin*, fit to be filled from a *table*. Raises PluginError."""
-    cls, ours = plugin.cls, _OWN[table]
-    try:
-        keys = fields.keys(cls)
-        if not ours.isdisjoint(keys):
-            raise PluginError(f"the key {min(ours.intersection(keys))} is one that every {_WORD[table]} has")
-    except PluginError as exc:
-        noun = plugin.base.__name__.lower()
-        raise PluginError(f"the {noun} {shown(plugin.kind)} of {plugin.origin} cannot be used: {exc}") from exc
-    return cls
-
-
-def _chosen(kind: str, plugins: Mapping[str, Plugin[P]], noun: str) -> Plugin[P]:
-    if kind not in plugins:
-        hint = did_you_mean(kind, plugins) or f" (known: {', '.join(plugins)})"
-        raise ValueError(f"there is no {noun} {shown(kind)}{hint}")
-    return plugins[kind]
-
-
-def check_for(url: str, registry: Registry, by_scheme: dict[str, Plugin[Check] | None] | None = None) -> Plugin[Check]:
-    """The check that *url* chooses by its scheme; *by_scheme* remembers. Raises ValueError, PluginError."""
-    scheme, separator, _ = url.partition("://")
-    if not separator or not scheme:
-        raise ValueError(f'expected a URL with a scheme such as "https://", got {shown(url)}')
-    scheme = scheme.lower()
-    known = {} if by_scheme is None else by_scheme
-    if scheme not in known:
-        known[scheme] = registry.check_for(scheme)
-    plugin = known[scheme]
-    if plugin is None:
-        schemes = registry.schemes
-        hint = did_you_mean(scheme, schemes) or f" (known: {', '.join(schemes)})"
-        raise ValueError(f"no check takes URLs with the scheme {shown(scheme)}{hint}")
-    return plugin
-
-
-def target_of(check: Check) -> str:
-    """What *check* says it looks at, without passwords. Raises ValueError where the plugin cannot say."""
-    try:
-        return without_password(str(check.target))
-    except Exception as exc:
-        raise ValueError(f"its check cannot say what it looks at: {type(exc).__name__}: {exc}") from exc

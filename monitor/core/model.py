@@ -182,6 +182,8 @@ class Endpoint:
     public: bool = False
     description: str | None = None
     runbook: str | None = None
+    invert: bool = False  # it should not work: what its check finds is turned round
+    family: str | None = None  # the endpoint of the config, with `targets`, that it is one of
 
     @property
     def thresholds(self) -> Thresholds:

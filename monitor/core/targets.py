@@ -1,4 +1,7 @@
-"""What a maintenance window or a silence is for: `shop`, an endpoint; `group:web`, all of a group; `*`, everything."""
+"""What a maintenance window or a silence is for: `shop`, an endpoint; `group:web`, all of a group; `*`, everything.
+
+The name of an endpoint with targets means all that it became.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from monitor.core.model import Endpoint
 
@@ -18,8 +21,14 @@ GROUP = "group:"
 
 def targets_of(endpoint: Endpoint) -> tuple[str, ...]:
     """Every target that means *endpoint*. No endpoint's name is `*` or begins with `group:`."""
-    own = (endpoint.name, EVERYTHING)
+    own = (endpoint.name, EVERYTHING) if endpoint.family is None else (endpoint.name, endpoint.family, EVERYTHING)
     return own if endpoint.group is None else (*own, f"{GROUP}{endpoint.group}")
+
+
+def nameable(endpoints: Iterable[Endpoint]) -> set[str]:
+    """What `unknown_target` takes for names: theirs, and those of the families they are of."""
+    named = {(each.name, each.family) for each in endpoints}
+    return {name for both in named for name in both if name is not None}
 
 
 def unknown_target(target: str, names: Collection[str], groups: Collection[str]) -> str | None:

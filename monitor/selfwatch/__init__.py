@@ -73,7 +73,7 @@ class SelfWatch:
     def record(self, endpoint: Endpoint, observation: Observation) -> Awaitable[bool]:
         """See `Recorder.record`, which is all of it for nearly every observation."""
         match observation.status:
-            case Status.UP | Status.DEGRADED if endpoint.name not in self.trouble.unknown:
+            case Status.UP | Status.DEGRADED if endpoint.name not in self.trouble.unknown and not endpoint.invert:
                 return self._recorder.record(endpoint, observation)
             case _:
                 return self._record_with_care(endpoint, observation)

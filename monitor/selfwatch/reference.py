@@ -68,21 +68,23 @@ class References:
     async def second_look(self, endpoint: Endpoint, health: Health, observation: Observation) -> Observation:
         """*observation*, or one that is `unknown` where it would confirm a `down`, and no reference answers.
 
-        *health* is how *endpoint* stood before it; the probe has just ended. Takes at most PATIENCE.
+        Of an inverted endpoint it is the `up` that may come of the monitor's own network. *health* is how *endpoint*
+        stood before it; the probe has just ended. Takes at most PATIENCE.
         """
-        if observation.status is not Status.DOWN or not self._urls():
+        failed, confirmed = (Status.UP, State.UP) if endpoint.invert else (Status.DOWN, State.DOWN)
+        if observation.status is not failed or not self._urls():
             return observation
         began = self._clock.monotonic() - observation.duration  # whatever the wall clock was set to meanwhile
         self._forget_others()
         text = None if self._failed is None else self._failed[1]
         _, change = advance(health, observation, endpoint.thresholds)
-        if change is not None and change.after is State.DOWN:
+        if change is not None and change.after is confirmed:
             text = await self._no_answer(self._moment(change.streak.since or observation.started_at))
         if text is None and self._works_since is not None and began < self._works_since:
             text = no_reference_answers(["none did when the probe began"])
         if text is None:
             return observation
-        message = f"{text}; the probe found: {observation.reason.message}"
+        message = f"{text}; the probe found: {observation.reason.message or 'that it fails, as it should'}"
         reason = Reason(Code.INTERNAL, observation.reason.phase, message[:_LONGEST])
         return attrs.evolve(observation, status=Status.UNKNOWN, reason=reason)
 

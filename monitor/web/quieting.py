@@ -86,6 +86,7 @@ class Quieting:
         self, request: Request, caller: Caller, asked: Mapping[str, str], status: int = 200, wrong: str | None = None
     ) -> Response:
         endpoints = self.face.config.endpoints
+        families = dict.fromkeys(each.family for each in endpoints if each.family is not None)
         groups = {f"group:{each.group}": None for each in endpoints if each.group is not None}
         return await self.looks.page(
             "silences.html",
@@ -93,7 +94,7 @@ class Quieting:
             caller,
             status,
             silences=self.face.silencer.silences.active(self.face.clock.wall()),
-            targets=[*(each.name for each in endpoints), *groups, "*"],
+            targets=[*(each.name for each in endpoints), *families, *groups, "*"],
             asked={**_EMPTY, **asked},
             longest=LONGEST_TEXT,
             wrong=wrong,

@@ -8,7 +8,7 @@ import attrs
 
 from monitor.core.errors import MonitorError, StoreError
 from monitor.core.silences import LONGEST, LONGEST_TEXT
-from monitor.core.targets import unknown_target
+from monitor.core.targets import nameable, unknown_target
 from monitor.web import asking
 from monitor.web.answers import json_answer, problem
 
@@ -68,7 +68,7 @@ def known_target(face: Face, target: str | None) -> str:
         raise asking.AskingError("target is missing: the name of an endpoint, group:NAME, or * for all.")
     endpoints = face.config.endpoints
     groups = {each.group for each in endpoints if each.group is not None}
-    wrong = unknown_target(target, {each.name for each in endpoints}, groups)
+    wrong = unknown_target(target, nameable(endpoints), groups)
     if wrong is not None:
         raise asking.AskingError(f"{wrong[0].upper()}{wrong[1:]}{'' if wrong.endswith('?') else '.'}")
     return target

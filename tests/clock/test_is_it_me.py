@@ -526,3 +526,16 @@ async def test_an_unreadable_note_is_begun_anew(
     await trio.sleep(200)
     assert len(await house.told()) == 1
     assert "cannot be read" in caplog.text
+
+
+async def test_what_should_fail_is_not_up_because_the_network_is_gone(house: House, autojump_clock: Jump) -> None:
+    await house.start(house.target(invert=True))
+    await trio.sleep(60)
+    assert await house.states() == "down", "it works, which it should not"
+    house.becomes("-")
+    house.net.refused = set(HOSTS)
+    await trio.sleep(60)
+    assert await house.states() == "down", "whether it fails cannot be told"
+    house.net.refused = set()
+    await trio.sleep(60)
+    assert await house.states() == "down up"
