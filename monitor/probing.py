@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from monitor.core.errors import describe, leaves
-from monitor.core.facts import kept
+from monitor.core.facts import declared, kept
 from monitor.core.model import Code, Observation, Reason, Status, Verdict
 from monitor.core.quantities import seconds_text
 from monitor.core.text import printable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.companion import Companion
-    from monitor.core.facts import Fact
     from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint
     from monitor.core.ports import Clock, Mask
@@ -61,7 +60,7 @@ async def probe_once(
         programs=programs,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
-    answer, bug, deadline_passed = await _contained(endpoint, probe)
+    answer, bug, deadline_passed = await _contained(endpoint, probe, clock)
     await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
@@ -82,8 +81,8 @@ async def probe_once(
             reason=_readable(verdict.reason, mask),
             started_at=started_at,
             duration=round(duration, 6),
-            phases={_name(name): round(seconds, 6) for name, seconds in probe.phases.items()},
-            facts=kept(probe.facts, _declared(endpoint), mask),
+            phases=_rounded(probe.phases),
+            facts=kept(probe.facts, declared(endpoint.check), mask),
         )
     except Exception as exc:  # noqa: BLE001 - the boundary's other half: facts, phases and errors are the check's own
         text = f"the check crashed: what it left cannot be used: {type(exc).__name__}: {describe(exc)}"
@@ -96,7 +95,7 @@ async def probe_once(
         )
 
 
-async def _contained(endpoint: Endpoint, probe: Probe) -> tuple[object, BaseException | None, bool]:
+async def _contained(endpoint: Endpoint, probe: Probe, clock: Clock) -> tuple[object, BaseException | None, bool]:
     """Run the check: what it answered, what it raised, and whether its deadline passed."""
     check = endpoint.check
     assert isinstance(check, Check)  # noqa: S101 - the config takes no other
@@ -111,7 +110,7 @@ async def _contained(endpoint: Endpoint, probe: Probe) -> tuple[object, BaseExce
         except BaseException as exc:  # noqa: BLE001 - a check may raise SystemExit
             bug = exc
 
-    deadline = trio.current_time() + endpoint.timeout
+    deadline = clock.monotonic() + endpoint.timeout
     try:
         if check.own_task:  # what it leaves behind, an open nursery or scope, goes with the task
             async with trio.open_nursery() as own:
@@ -122,7 +121,7 @@ async def _contained(endpoint: Endpoint, probe: Probe) -> tuple[object, BaseExce
                 await contained()
     except BaseException as exc:  # noqa: BLE001 - what it started crashed, or Trio found something left open
         bug = exc
-    return answer, bug, trio.current_time() >= deadline
+    return answer, bug, clock.monotonic() >= deadline
 
 
 def _judged(answer: object, bug: BaseException | None, phase: str | None) -> Verdict:
@@ -205,14 +204,11 @@ def _inverted(verdict: Verdict) -> Verdict:
             return Verdict.down("expected it to fail (invert), it is up")
 
 
-def _name(phase: object) -> str:
-    if not isinstance(phase, str):
-        raise TypeError(f"a phase is called by a text, not by {type(phase).__name__}")
-    return phase
-
-
-def _declared(endpoint: Endpoint) -> Mapping[str, Fact]:
-    return getattr(endpoint.check, "facts", None) or {}
+def _rounded(phases: Mapping[str, float]) -> dict[str, float]:
+    for name in phases:
+        if not isinstance(name, str):
+            raise TypeError(f"a phase is called by a text, not by {type(name).__name__}")
+    return {name: round(seconds, 6) for name, seconds in phases.items()}
 
 
 def _readable(reason: Reason, mask: Mask | None) -> Reason:

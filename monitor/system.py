@@ -7,6 +7,7 @@ import random
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -18,14 +19,18 @@ NOTICEABLE = 0.1  # seconds; a loop that comes later than this was held up
 
 
 class SystemClock:
-    """Trio's clock for spans of time, the machine's UTC clock for records."""
+    """Trio's clock for spans of time, the machine's UTC clock for records; for one run of the loop."""
 
     def __init__(self) -> None:
-        """Take Trio's clock; `monotonic` works inside its loop only."""
+        """Begin; `monotonic` and `stalled` work inside the loop only."""
+        self._held_up: HeldUp | None = None
+
+    @cached_property
+    def monotonic(self) -> Callable[[], float]:
+        """The clock of the loop itself: it is read eight times a probe, and `trio.current_time` looks it up anew."""
         import trio  # noqa: PLC0415 - commands that never run a loop must not pay for it
 
-        self.monotonic = trio.current_time  # bound once: it is read six times a probe
-        self._held_up: HeldUp | None = None
+        return trio.lowlevel.current_clock().current_time
 
     def wall(self) -> datetime:
         """Now, aware UTC, cut to whole milliseconds."""

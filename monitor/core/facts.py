@@ -99,12 +99,16 @@ def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact], mask: Mask | No
 
     *mask* hides secrets in them; None: there are none.
     """
-    keeper = _Keeper(mask)
-    return {
-        name if name in declared else keeper.key(name): keeper.bounded(value, depth=0)
-        for name, value in facts.items()
-        if value is not None and (name not in declared or declared[name].keep) and keeper.left > 0
-    }
+    keeper, found = _Keeper(mask), {}
+    for name, value in facts.items():
+        if value is None or keeper.left <= 0:
+            continue
+        fact = declared.get(name)
+        if fact is None:
+            found[keeper.key(name)] = keeper.bounded(value, depth=0)
+        elif fact.keep:
+            found[name] = keeper.bounded(value, depth=0)
+    return found
 
 
 class _Keeper:
@@ -145,8 +149,8 @@ class _Keeper:
                 return f"a {type(value).__name__}"  # not str(): a stranger's code must not run here
 
     def _items(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
-        if self._is_plain(value):
-            self.left -= sum(map(len, value)) + sum(map(len, value.values())) + 8 * len(value)
+        if (size := self._size_if_plain(value)) is not None:
+            self.left -= size + 8 * len(value)
             return dict(value)
         return {
             self.key(key): self.bounded(each, depth + 1)
@@ -154,17 +158,21 @@ class _Keeper:
             if self.left > 0
         }
 
-    def _is_plain(self, texts: dict[Any, Any]) -> bool:
-        """Is it a few short ASCII texts, with nothing to hide, as the headers of most answers are?"""
-        return (
-            self._mask is None
-            and 0 < len(texts) <= min(_MOST_ITEMS, self.left // (_LONGEST_KEY + _LONGEST_TEXT))
-            and {*map(type, texts), *map(type, texts.values())} == {str}
-            and max(map(len, texts)) <= _LONGEST_KEY
-            and max(map(len, texts.values())) <= _LONGEST_TEXT
-            and "".join(texts).isascii()
-            and "".join(texts.values()).isascii()
+    def _size_if_plain(self, texts: dict[Any, Any]) -> int | None:
+        """How many characters *texts* has, if it is a few short ASCII texts, as the headers of most answers are."""
+        if self._mask is not None or not 0 < len(texts) <= min(
+            _MOST_ITEMS, self.left // (_LONGEST_KEY + _LONGEST_TEXT)
+        ):
+            return None
+        if {*map(type, texts), *map(type, texts.values())} != {str}:
+            return None
+        keys, values = "".join(texts), "".join(texts.values())
+        is_plain = (
+            (keys.isascii() and values.isascii())
+            and (len(keys) <= _LONGEST_KEY or max(map(len, texts)) <= _LONGEST_KEY)
+            and (len(values) <= _LONGEST_TEXT or max(map(len, texts.values())) <= _LONGEST_TEXT)
         )
+        return len(keys) + len(values) if is_plain else None
 
     def key(self, key: Any) -> str:
         return self._text(key if type(key) is str else f"{self.bounded(key, _DEEPEST)}", _LONGEST_KEY)

@@ -69,29 +69,17 @@ class Prepared:
 class WholeAnswer:
     """See `monitor.net.Answer`."""
 
-    __slots__ = ("_head", "_limit", "_reader", "_stream")
+    __slots__ = ("_head", "_limit", "_reader", "_stream", "headers", "status", "version")
 
     def __init__(self, head: Head, reader: Reader, stream: Side, limit: int) -> None:
         """Take over *stream*; the body, decoded, may have *limit* bytes."""
+        self.status: int = head.status
+        self.version: str = head.version  # `1.1`
+        self.headers: Headers = head.headers  # names as the server wrote them, in its order
         self._head = head
         self._reader = reader
         self._stream = stream
         self._limit = limit
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._head.status
-
-    @property
-    def version(self) -> str:
-        """`1.1`."""
-        return self._head.version
-
-    @property
-    def headers(self) -> Headers:
-        """Names as the server wrote them, in its order."""
-        return self._head.headers
 
     @property
     def trailers(self) -> Headers:

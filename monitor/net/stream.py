@@ -73,10 +73,10 @@ class SocketStream:
         self._answer_due = True
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
-        rest = memoryview(data)
-        while rest:
+        sent, size = 0, len(data)
+        while sent < size:
             try:
-                rest = rest[self._socket.send(rest) :]
+                sent += self._socket.send(memoryview(data)[sent:] if sent else data)
             except BlockingIOError:
                 await self._writable()
             except OSError as exc:
