@@ -67,6 +67,7 @@ class Grpc(Connecting):
     }
 
     url: str = check_option(doc="grpcs://example.org, or grpc:// for a server without TLS", validator=grpc_url)
+    tls: bool = check_option(default=False, doc="speak TLS with grpc://, too")
     service: str = check_option(default="", doc="the service to ask about; default: the server as a whole")
     metadata: dict[str, str] = check_option(factory=dict, doc="metadata to send", validator=metadata)
 
@@ -118,7 +119,7 @@ class Grpc(Connecting):
     @cached_property
     def _place(self) -> str:
         parts = urlsplit(self.url)
-        return f"{'https' if parts.scheme == 'grpcs' else 'http'}://{parts.netloc}{_METHOD}"
+        return f"{'https' if self.tls or parts.scheme == 'grpcs' else 'http'}://{parts.netloc}{_METHOD}"
 
     @cached_property
     def _headers(self) -> list[tuple[str, str]]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from monitor.plugin import Check
 
 _OURS = frozenset(attribute.name for attribute in attrs.fields(ModuleTable))
-_SAMPLE = "target.example:80"  # what a check is given to see whether the rest of its options is right
+# What a check is given to see whether the rest of its options is right: the first that it takes for a target.
+_SAMPLES = ("target.example:80", "target.example", "/target")
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +123,7 @@ class Modules:
                 self._tables.expectations(source, (*place, each), cls, values.get(each, ()))
                 for each in ("expect", "degraded")
             )
-            targets = cls.for_target(f"{cls.schemes[0]}://{_SAMPLE}")
+            targets = _sample(cls)
             with self._problems.at(source, *place):
                 for key in targets.keys() & options.keys():
                     self._problems.add(source, (*place, key), "expected none: the target is named by who asks")
@@ -140,3 +141,18 @@ class Modules:
                         set_options=tuple(options),
                     )
         return None
+
+
+def _sample(cls: type[Check]) -> dict[str, Any]:
+    """The options for a target that is none."""
+    found: dict[str, Any] = {}
+    for target in _SAMPLES:
+        found = cls.for_target(f"{cls.schemes[0]}://{target}")
+        try:
+            for attribute in attrs.fields(cls):  # type: ignore[arg-type]
+                if attribute.validator is not None and key_of(attribute) in found:
+                    attribute.validator(None, attribute, found[key_of(attribute)])
+        except ValueError:
+            continue
+        break
+    return found

@@ -1,6 +1,7 @@
 """Configs of other monitors as ours: pure functions from their documents to our tables, and a list of what is left out.
 
 gatus.py        config.yaml of Gatus
+gatus_kinds.py  what its endpoints look at, by their URLs
 conditions.py   its conditions as CEL
 uptime_kuma.py  the backup of Uptime Kuma
 blackbox.py     blackbox.yml of blackbox_exporter

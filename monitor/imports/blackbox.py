@@ -20,6 +20,13 @@ _NAME = re.compile(r"[\w.:-]{1,100}", re.ASCII)
 _GROUP = re.compile(r"\$(\{\w+\}|\w+)")  # of the expression before, put into what is sent
 _PATIENT = "120s"  # a module without a timeout waits as long as Prometheus does
 _REDIRECTS = 10
+_SMALLEST_PING = 16  # bytes, of which we make sure that nobody can guess them
+_DNS_TYPES = frozenset(
+    {
+        *("A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX"),
+        *("NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TLSA", "TXT"),
+    }
+)
 _TLS_VERSIONS = {"TLS12": "1.2", "TLS13": "1.3"}
 
 
@@ -137,10 +144,64 @@ def _secret(settings: dict[str, Any], key: str) -> str | dict[str, str]:
 
 def _tcp(module: _Taken) -> None:
     dialogue = tables(module.take("query_response"), f'query_response of "{module.name}"')
-    if any(each.get("starttls") for each in dialogue):
-        module.left_out.append(f'of the module "{module.name}": tcp.query_response, for its starttls: see `starttls`')
-    elif dialogue:
+    at = next((number for number, each in enumerate(dialogue) if each.get("starttls")), None)
+    if at is not None:
+        protocol = _agreed_by([str(each.get("send", "")) for each in dialogue[: at + 1]])
+        if protocol is None:
+            module.left_out.append(f'of the module "{module.name}": tcp.query_response, for its starttls')
+            dialogue = []
+        else:
+            module.ours["starttls"] = protocol
+            dialogue = dialogue[at + 1 :]
+    if dialogue:
         module.ours["steps"] = [step for each in dialogue for step in _steps(each, module)]
+    if module.take("tls"):
+        module.ours["tls"] = True
+    _connected(module)
+
+
+def _agreed_by(said: list[str]) -> str | None:
+    """The protocol in which TLS is agreed upon by what is *said*."""
+    last = [each.strip().upper() for each in said if each.strip()]
+    if not last:
+        return None
+    if last[-1] == "STARTTLS":
+        return "smtp"
+    return "imap" if last[-1].endswith(" STARTTLS") else {"STLS": "pop3", "AUTH TLS": "ftp"}.get(last[-1])
+
+
+def _dns(module: _Taken) -> None:
+    ours = module.ours
+    ours["query"] = str(module.take("query_name", "")).removesuffix(".") or "."
+    kind = str(module.take("query_type", "ANY")).upper()
+    if kind in _DNS_TYPES:
+        ours["type"] = kind
+    else:
+        module.left_out.append(f'of the module "{module.name}": dns.query_type {kind}; A stands for that')
+    if not module.take("recursion_desired", default=True):
+        ours["recursion"] = False
+    over_tls = module.take("dns_over_tls")
+    transport = "tls" if over_tls else str(module.take("transport_protocol", "udp"))[:3]
+    if transport != "udp":
+        ours["transport"] = transport
+    module.theirs.pop("transport_protocol", None)
+    # The exporter is content with an answer without records.
+    codes = module.take("valid_rcodes") or ["NOERROR"]
+    module.expect(f"rcode in [{', '.join(quoted(str(each)) for each in codes)}]")
+    _connected(module)
+
+
+def _icmp(module: _Taken) -> None:
+    module.ours["count"] = 1
+    size = int(module.take("payload_size", 0))
+    if size >= _SMALLEST_PING:
+        module.ours["size"] = size
+    _connected(module)
+
+
+def _grpc(module: _Taken) -> None:
+    if service := module.take("service"):
+        module.ours["service"] = _literally(service)
     if module.take("tls"):
         module.ours["tls"] = True
     _connected(module)
@@ -181,7 +242,7 @@ def _connected(module: _Taken) -> None:
         module.left_out.append(f'of the module "{module.name}": preferred_ip_protocol, as either is tried here')
 
 
-_PROBERS = {"http": _http, "tcp": _tcp}
+_PROBERS = {"http": _http, "tcp": _tcp, "dns": _dns, "icmp": _icmp, "grpc": _grpc}
 
 
 def _list(codes: object) -> str:

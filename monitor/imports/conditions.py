@@ -14,6 +14,7 @@ _SIMPLE = {
     "[IP]": "ip",
     "[RESPONSE_TIME]": "latency",
     "[CERTIFICATE_EXPIRATION]": "cert_expires_in",
+    "[DNS_RCODE]": "rcode",
 }
 _NEGATIVE = {"==": "", "!=": "!"}
 
@@ -35,6 +36,31 @@ def as_cel(condition: str) -> str | None:
         return _has(function["inside"], operator, right)
     subject = _subject(left) if function is None else _length(function)
     return _compared(left, subject, operator, right)
+
+
+def of_answers(condition: str, kind: str) -> str:
+    """What *condition* says of the body of a look-up in DNS, which to Gatus is an answer. Raises UnknownConditionError.
+
+    Names end without a dot here; an MX has its preference before it.
+    """
+    found = _COMPARISON.fullmatch(condition)
+    if found is None or found["left"] != "[BODY]" or found["operator"] not in _NEGATIVE:
+        raise UnknownConditionError(condition)
+    function, right = _FUNCTION.fullmatch(found["right"]), found["right"]
+    if function is None:
+        wanted = [right]
+    elif function["name"] == "any":
+        wanted = [each.strip() for each in function["inside"].split(",")]
+    elif function["name"] == "pat" and kind not in ("MX", "NS", "CNAME", "PTR", "SRV"):
+        return f"{_NEGATIVE[found['operator']]}answers.exists(each, each.matches({quoted(_regex(function['inside']))}))"
+    else:
+        raise UnknownConditionError(condition)
+    values = [each.removesuffix(".") for each in wanted]
+    if kind == "MX":
+        tests = [f"each.endsWith({quoted(f' {each}')})" for each in values]
+        return f"{_NEGATIVE[found['operator']]}answers.exists(each, {' || '.join(tests)})"
+    tests = [f"{quoted(each)} in answers" for each in values]
+    return f"{_NEGATIVE[found['operator']]}({' || '.join(tests)})"
 
 
 def _subject(placeholder: str) -> str:

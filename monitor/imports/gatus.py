@@ -6,13 +6,13 @@ import re
 from typing import Any
 
 from monitor.imports import Imported
-from monitor.imports.conditions import UnknownConditionError, as_cel
+from monitor.imports.conditions import UnknownConditionError
+from monitor.imports.gatus_kinds import SIGNS_IN, asked, expression, kind_of
 from monitor.imports.tables import Names, joined, possible, table, tables
 
-_UNDERSTOOD = frozenset(
-    {"name", "group", "url", "method", "body", "headers", "interval", "conditions", "alerts", "client", "enabled"}
-)
-_CLIENT = frozenset({"insecure", "ignore-redirect", "timeout"})
+_UNDERSTOOD = frozenset({"name", "group", "url", "interval", "conditions", "alerts", "client", "enabled"})
+_CLIENT = frozenset({"insecure", "timeout", "dns-resolver"})
+_OF_HTTP = frozenset({"method", "body", "headers"})
 _TOP = frozenset({"endpoints", "services", "external-endpoints", "alerting", "metrics", "debug"})
 _EXTERNAL = frozenset({"name", "group", "token", "alerts", "enabled", "heartbeat"})
 _CHATS = frozenset({"slack", "discord"})
@@ -25,7 +25,8 @@ def imported(document: object) -> Imported:
     listed = "endpoints" if "endpoints" in config else "services"  # as they were called until 2022
     sinks = _sinks(table(config.get("alerting"), "alerting"), result)
     for index, each in enumerate(tables(config.get(listed), listed)):
-        result.endpoints.append(_endpoint(each, f"{listed}[{index}]", names, sinks, result.left_out))
+        if (ours := _endpoint(each, f"{listed}[{index}]", names, sinks, result.left_out)) is not None:
+            result.endpoints.append(ours)
     for index, each in enumerate(tables(config.get("external-endpoints"), "external-endpoints")):
         result.endpoints.append(_external(each, f"external-endpoints[{index}]", names, sinks, result.left_out))
     if others := sorted(config.keys() - _TOP):
@@ -35,21 +36,30 @@ def imported(document: object) -> Imported:
 
 def _endpoint(
     each: dict[str, Any], place: str, names: Names, sinks: frozenset[str], left_out: list[str]
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    kind = kind_of(each)
+    options = asked(kind, each, place)
+    if options is None:
+        left_out.append(f'the endpoint "{possible(each.get("name"))}": there is no check for {kind}://')
+        return None
     group = possible(each.get("group")) or None
     name = names.take(each.get("name"), group)
     ours: dict[str, Any] = {"name": name}
     if group:
         ours["group"] = group
-    ours["url"] = _inserted(str(each.get("url", "")))
+    ours |= _all_inserted(options)
     ours["interval"] = str(each.get("interval", "60s"))
     client = table(each.get("client"), f"{place}.client")
     ours["timeout"] = str(client.get("timeout", "10s"))
-    _request(each, client, ours, place)
-    if expressions := _expressions(each.get("conditions") or [], name, left_out):
-        ours["expect"] = expressions
+    _client(client, ours, kind)
+    if kind == "http":
+        _request(each, client, ours, place)
+    if each.get("enabled") is False:
+        ours["enabled"] = False
+    if expressions := _expressions(kind, each, ours, name, left_out):
+        ours["expect"] = [*ours.get("expect", ()), *expressions]
     _alerts(tables(each.get("alerts"), f"{place}.alerts"), sinks, ours)
-    others = [*sorted(each.keys() - _UNDERSTOOD), *(f"client.{key}" for key in sorted(client.keys() - _CLIENT))]
+    others = _others(kind, each, client)
     if others:
         left_out.append(f'of "{name}": {joined(others)}')
     return ours
@@ -78,31 +88,57 @@ def _external(
     return ours
 
 
+def _client(client: dict[str, Any], ours: dict[str, Any], kind: str) -> None:
+    if client.get("insecure") and kind not in ("dns", "icmp", "udp"):
+        ours["verify"] = False
+    if resolver := client.get("dns-resolver"):
+        ours["dns_resolver"] = _inserted(str(resolver))
+
+
+def _others(kind: str, each: dict[str, Any], client: dict[str, Any]) -> list[str]:
+    """What of an endpoint nobody has looked at."""
+    of_kind = {"http": _OF_HTTP, "dns": {"dns"}, "ssh": {"ssh"}, "ws": {"body"}, "wss": {"body"}}.get(kind, set())
+    known_client = _CLIENT | {"ignore-redirect"} if kind == "http" else _CLIENT
+    others = [key for key in sorted(each.keys() - (_UNDERSTOOD | of_kind)) if each[key] not in (None, "", {}, [])]
+    if kind == "ssh" and any(table(each.get("ssh"), "ssh").values()):
+        others.append(SIGNS_IN)
+    return [*others, *(f"client.{key}" for key in sorted(client.keys() - known_client))]
+
+
+def _all_inserted(value: Any) -> Any:
+    """*value* with Gatus' way to insert variables in each of its texts as ours."""
+    match value:
+        case str():
+            return _inserted(value)
+        case dict():
+            return {key: each if key == "expect" else _all_inserted(each) for key, each in value.items()}
+        case list():
+            return [_all_inserted(each) for each in value]
+        case _:
+            return value
+
+
 def _request(each: dict[str, Any], client: dict[str, Any], ours: dict[str, Any], place: str) -> None:
-    if each.get("enabled") is False:
-        ours["enabled"] = False
     if "method" in each:
         ours["method"] = str(each["method"])
     if each.get("body"):
         ours["body"] = _inserted(str(each["body"]))
     if headers := table(each.get("headers"), f"{place}.headers"):
         ours["headers"] = {name: _inserted(str(value)) for name, value in headers.items()}
-    if client.get("insecure"):
-        ours["verify"] = False
     if client.get("ignore-redirect"):
         ours["follow_redirects"] = False
 
 
-def _expressions(conditions: list[Any], name: str, left_out: list[str]) -> list[str]:
+def _expressions(kind: str, each: dict[str, Any], ours: dict[str, Any], name: str, left_out: list[str]) -> list[str]:
     expressions = []
-    for condition in conditions:
+    for condition in each.get("conditions") or []:
         try:
-            expression = as_cel(str(condition))
+            made = expression(kind, str(condition), ours)
         except UnknownConditionError:
             left_out.append(f'of "{name}": the condition {condition}')
         else:
-            if expression is not None:
-                expressions.append(expression)
+            if made is not None:
+                expressions.append(made)
     return expressions
 
 

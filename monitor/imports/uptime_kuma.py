@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     Monitor = dict[str, Any]
 
+_SMALLEST_PING = 16  # bytes, of which we make sure that nobody can guess them
+
 
 def imported(document: object) -> Imported:
     """Read the document. Raises MonitorError where it is none of Uptime Kuma's."""
@@ -102,7 +104,24 @@ def _port(each: Monitor) -> dict[str, Any]:
 
 
 def _ping(each: Monitor) -> dict[str, Any]:
-    return {"url": f"icmp://{each['hostname']}"}
+    ours: dict[str, Any] = {"url": f"icmp://{each['hostname']}", "count": 1}
+    size = int(each.get("packetSize") or 0)
+    return ours | {"size": size} if size >= _SMALLEST_PING else ours
+
+
+def _dns(each: Monitor) -> dict[str, Any]:
+    servers = [one.strip() for one in str(each.get("dns_resolve_server") or "").split(",") if one.strip()]
+    server, port = servers[0] if servers else "", int(each.get("port") or 53)
+    place = f"[{server}]" if ":" in server else server
+    return {
+        "url": f"dns://{place}:{port}" if place else f"dns:///{each['hostname']}",
+        **({"query": str(each["hostname"])} if place else {}),
+        "type": str(each.get("dns_resolve_type") or "A"),
+    }
+
+
+def _upgrade(each: Monitor) -> dict[str, Any]:
+    return {"url": str(each["url"]).replace("$", "$$")}
 
 
 def _push(each: Monitor) -> dict[str, Any]:
@@ -114,6 +133,8 @@ _KINDS: dict[str, Callable[[Monitor], dict[str, Any]]] = {
     "keyword": _keyword,
     "port": _port,
     "ping": _ping,
+    "dns": _dns,
+    "websocket-upgrade": _upgrade,
     "push": _push,
 }
 

@@ -21,8 +21,8 @@ endpoints:
     alerts: [{type: slack}]
   - name: resolver
     url: "192.0.2.53"
-    dns: {query-name: example.org, query-type: A}
-    conditions: ["[DNS_RCODE] == NOERROR"]
+    dns: {query-name: "a b", query-type: A}
+    conditions: ["[DNS_RCODE] == NOERROR", "[DOMAIN_EXPIRATION] > 720h"]
 """
 
 
@@ -35,7 +35,7 @@ async def test_the_result_is_a_config(tmp_path: Path) -> None:
     validated = await monitor("validate", cwd=tmp_path, SLACK_URL="https://hooks.example/x")
     assert validated.code == 0, validated.err
     assert "1 endpoint" in validated.out
-    assert '# - of "resolver": the condition [DNS_RCODE] == NOERROR\n' in done.out
+    assert '# - of "resolver": the condition [DOMAIN_EXPIRATION] > 720h\n' in done.out
     assert 'left out: the endpoint "resolver": ' in done.err
 
 
@@ -68,6 +68,7 @@ modules:
     prober: tcp
     tcp: {query_response: [{expect: "^SSH-2.0-"}, {send: "SSH-2.0-check"}, {expect: "(.*)", send: "PONG ${1}"}]}
   ping: {prober: icmp}
+  socket: {prober: unix}
 """
 
 
@@ -80,8 +81,8 @@ async def test_blackbox_exporter(tmp_path: Path) -> None:
         'left out: of the module "picky": http.oauth2 and http.tls_config.max_version',
         "left out: the module \"broken\": '(' is not a regular expression: unclosed group",
         'left out: of the module "ssh_banner": what `PONG ${1}` takes of the answer before, in tcp',
-        'left out: the module "ping": there is no counterpart to the prober icmp',
-        "imported 3 modules",
+        'left out: the module "socket": there is no counterpart to the prober unix',
+        "imported 4 modules",
     }
     modules = tomllib.loads(done.out)["module"]
     assert modules["http_2xx"] == {"check": "http", "timeout": "120s", "max_redirects": 10}

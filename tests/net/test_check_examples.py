@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio_websocket
 from support.http2 import Http2Server, Says, Visitor
+from support.loopback import may_ping
 from support.nameserver import NameServer
 from support.probes import answers, http, serve
-from test_icmp_check import allowed
 from test_tcp_check import STARTTLS, talks
 from test_tls import CA, ca_file, context
 from test_udp_check import serve as datagrams
@@ -127,7 +127,7 @@ async def test_an_example_is_up(nursery: trio.Nursery, tmp_path: Path, ca_file: 
     host = re.findall(r"://(\w+)\.example\.org", snippet)
     port = await SERVERS[host[0]](nursery) if host else 0
     path = tmp_path / "config.toml"
-    if kind == "icmp" and not allowed():
+    if kind == "icmp" and not may_ping():
         pytest.skip("nobody may send ICMP here")
     local = re.sub(r"://\w+\.example\.org(:\d+)?", f"://127.0.0.1:{port}" if port else "://127.0.0.1", snippet)
     (tmp_path / "backup.json").write_text('{"errors": 0}', "utf-8")

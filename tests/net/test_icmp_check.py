@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from support.icmp_namespace import MOODS
+from support.loopback import may_ping
 from support.probes import look
 
 from checks.icmp import Icmp
@@ -24,21 +24,11 @@ ROOT = Path(__file__).parents[2]
 NAMESPACE = ["unshare", "--map-root-user", "--net"]
 
 
-def allowed() -> bool:
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
-        try:
-            socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP).close()
-        except OSError:
-            continue
-        return True
-    return False
-
-
 def has_ipv6() -> bool:
     return Path("/proc/net/if_inet6").exists() and "lo" in Path("/proc/net/if_inet6").read_text()
 
 
-needs_icmp = pytest.mark.skipif(not allowed(), reason="nobody may send ICMP here")
+needs_icmp = pytest.mark.skipif(not may_ping(), reason="nobody may send ICMP here")
 
 
 @functools.cache

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
+from monitor.config.load import load
 from monitor.core.errors import MonitorError
-from monitor.imports import gatus, uptime_kuma
+from monitor.imports import blackbox, gatus, uptime_kuma
 from monitor.imports.conditions import UnknownConditionError, as_cel
-from monitor.imports.tables import Names
+from monitor.imports.tables import Names, text
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,6 @@ def test_a_condition_as_cel(condition: str, expression: str | None) -> None:
         "",
         "[STATUS]",
         "[DOMAIN_EXPIRATION] > 720h",
-        "[DNS_RCODE] == NOERROR",
         "[CONNECTED] == false",
         "[CERTIFICATE_EXPIRATION] > 30d",
         "[STATUS] < any(1, 2)",
@@ -87,6 +93,7 @@ def test_gatus() -> None:
         "interval": "5m",
         "timeout": "3s",
         "verify": False,
+        "dns_resolver": "tcp://192.0.2.1:53",
         "expect": ["status == 200"],
         "sinks": ["slack"],
         "failure_threshold": 5,
@@ -100,9 +107,143 @@ def test_gatus() -> None:
     assert result.left_out == [
         "alerting by opsgenie",
         'of "front-end": the condition [DOMAIN_EXPIRATION] > 1h',
-        'of "front-end": client.dns-resolver',
         'of "other front-end": ui',
         "the settings storage",
+    ]
+
+
+GATUS = [
+    ("icmp://example.org", {}, ["[CONNECTED] == true"], {"url": "icmp://example.org"}),
+    ("tcp://example.org:25", {}, ["[RESPONSE_TIME] < 300"],
+     {"url": "tcp://example.org:25", "expect": ["latency < duration('300ms')"]}),
+    ("udp://example.org:53", {}, [], {"url": "udp://example.org:53", "quiet": "1s"}),
+    ("tls://example.org:636", {}, ["[CERTIFICATE_EXPIRATION] > 48h"],
+     {"url": "tls://example.org:636", "expect": ["cert_expires_in > duration('48h')"]}),
+    ("starttls://example.org:587", {"client": {"insecure": True}}, [],
+     {"url": "tls://example.org:587", "starttls": "smtp", "verify": False}),
+    ("ssh://example.org", {"ssh": {"username": "", "password": ""}}, ["[CONNECTED] == true"],
+     {"url": "tcp://example.org:22", "expect": ["received.startsWith('SSH-2.0-')"]}),
+    ("wss://example.org/x", {"body": '{"a": 1}'}, ["[CONNECTED] == true"],
+     {"url": "wss://example.org/x", "steps": [{"send": '{"a": 1}'}]}),
+    ("grpc://example.org:50051", {}, [], {"url": "grpc://example.org:50051"}),
+    ("192.0.2.1", {"dns": {"query-name": "example.org.", "query-type": "a"}},
+     ["[DNS_RCODE] == NOERROR", "[BODY] == pat(192.0.*)", "[BODY] != any(192.0.2.8, 192.0.2.9)"],
+     {"url": "dns://192.0.2.1", "query": "example.org", "type": "A", "expect": [
+         "rcode == 'NOERROR'",
+         "answers.exists(each, each.matches('(?s)^192\\\\.0\\\\..*$'))",
+         "!('192.0.2.8' in answers || '192.0.2.9' in answers)",
+     ]}),
+    ("192.0.2.1:5353", {"dns": {"query-name": "example.org", "query-type": "MX"}}, ["[BODY] == mail.example.org."],
+     {"url": "dns://192.0.2.1:5353", "query": "example.org", "type": "MX",
+      "expect": ["answers.exists(each, each.endsWith(' mail.example.org'))"]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "more", "conditions", "expected"), GATUS, ids=[each[0] for each in GATUS])
+def test_every_kind_of_gatus(
+    url: str, more: dict[str, Any], conditions: list[str], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    each = {"name": "x", "url": url, "conditions": conditions, **more}
+    result = gatus.imported({"endpoints": [each]})
+    (ours,) = result.endpoints
+    assert result.left_out == []
+    assert {
+        key: value for key, value in ours.items() if key not in ("name", "interval", "timeout", "sinks")
+    } == expected
+    path = tmp_path / "config.toml"
+    path.write_text(text(result, "gatus"))
+    assert load(path, environ={}).endpoints[0].name == "x"
+
+
+def test_what_gatus_knows_and_we_do_not() -> None:
+    result = gatus.imported(
+        {
+            "endpoints": [
+                {"name": "old", "url": "sctp://example.org:38412"},
+                {"name": "shell", "url": "ssh://example.org:2222", "ssh": {"username": "me", "password": "x"}},
+                {"name": "port", "url": "tcp://example.org:25", "conditions": ["[STATUS] == 0", "[BODY] == x"]},
+            ]
+        }
+    )
+    assert [each["url"] for each in result.endpoints] == ["tcp://example.org:2222", "tcp://example.org:25"]
+    assert result.left_out == [
+        'the endpoint "old": there is no check for sctp://',
+        'of "shell": ssh.username and ssh.password: only the server\'s greeting is looked at',
+        'of "port": the condition [STATUS] == 0',
+        'of "port": the condition [BODY] == x',
+    ]
+
+
+def test_pings_and_look_ups_of_uptime_kuma(tmp_path: Path) -> None:
+    monitors = [
+        {"type": "ping", "name": "gateway", "hostname": "192.0.2.1", "packetSize": 56},
+        {"type": "dns", "name": "mx", "hostname": "example.org", "dns_resolve_type": "MX", "port": 53,
+         "dns_resolve_server": "192.0.2.53, 192.0.2.54"},
+        {"type": "dns", "name": "own", "hostname": "example.org"},
+        {"type": "websocket-upgrade", "name": "feed", "url": "wss://example.org/"},
+    ]  # fmt: skip
+    result = uptime_kuma.imported({"monitorList": monitors})
+    gateway, mx, own, feed = result.endpoints
+    assert (gateway["url"], gateway["count"], gateway["size"]) == ("icmp://192.0.2.1", 1, 56)
+    assert (mx["url"], mx["query"], mx["type"]) == ("dns://192.0.2.53:53", "example.org", "MX")
+    assert (own["url"], own["type"], feed["url"]) == ("dns:///example.org", "A", "wss://example.org/")
+    path = tmp_path / "config.toml"
+    path.write_text(text(result, "uptime-kuma"))
+    assert len(load(path, environ={}).endpoints) == 4
+
+
+BLACKBOX = {
+    "dns_soa": (
+        {"prober": "dns", "dns": {"query_name": "example.org", "query_type": "SOA", "transport_protocol": "tcp"}},
+        {"check": "dns", "query": "example.org", "type": "SOA", "transport": "tcp", "expect": ["rcode in ['NOERROR']"]},
+    ),
+    "dns_gone": (
+        {"prober": "dns", "dns": {"query_name": "old.example.org", "query_type": "A", "valid_rcodes": ["NXDOMAIN"],
+                                  "recursion_desired": False, "dns_over_tls": True}},
+        {"check": "dns", "query": "old.example.org", "type": "A", "transport": "tls", "recursion": False,
+         "expect": ["rcode in ['NXDOMAIN']"]},
+    ),
+    "icmp": ({"prober": "icmp", "icmp": {"payload_size": 100}}, {"check": "icmp", "count": 1, "size": 100}),
+    "grpc": (
+        {"prober": "grpc", "grpc": {"service": "a.B", "tls": True, "tls_config": {"insecure_skip_verify": True}}},
+        {"check": "grpc", "service": "a.B", "tls": True, "verify": False},
+    ),
+    "smtp_starttls": (
+        {"prober": "tcp", "tcp": {"query_response": [
+            {"expect": "^220"}, {"send": "EHLO prober\r"}, {"expect": "^250-STARTTLS"}, {"send": "STARTTLS\r"},
+            {"expect": "^220"}, {"starttls": True}, {"send": "QUIT\r"}]}},
+        {"check": "tcp", "starttls": "smtp", "steps": [{"send": "QUIT\r\n"}]},
+    ),
+    "imap_starttls": (
+        {"prober": "tcp", "tcp": {"query_response": [{"expect": "OK"}, {"send": ". STARTTLS"}, {"starttls": True}]}},
+        {"check": "tcp", "starttls": "imap"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLACKBOX)
+def test_every_prober_of_blackbox_exporter(name: str, tmp_path: Path) -> None:
+    theirs, ours = BLACKBOX[name]
+    result = blackbox.imported({"modules": {name: copy.deepcopy(theirs)}})
+    assert result.left_out == []
+    assert result.modules[name] == {**ours, "timeout": "120s"}
+    path = tmp_path / "config.toml"
+    path.write_text(text(result, "blackbox"))
+    assert load(path, environ={}).modules[name].kind == ours["check"]
+
+
+def test_what_of_blackbox_exporter_has_no_counterpart() -> None:
+    odd = {
+        "any": {"prober": "dns",
+                "dns": {"query_name": "x.org", "validate_answer_rrs": {"fail_if_matches_regexp": ["x"]}}},
+        "icmp": {"prober": "icmp", "icmp": {"ttl": 3, "dont_fragment": True}},
+        "chat": {"prober": "tcp", "tcp": {"query_response": [{"send": "hello"}, {"starttls": True}]}},
+    }  # fmt: skip
+    assert blackbox.imported({"modules": odd}).left_out == [
+        'of the module "any": dns.query_type ANY; A stands for that',
+        'of the module "any": dns.validate_answer_rrs',
+        'of the module "icmp": icmp.dont_fragment and icmp.ttl',
+        'of the module "chat": tcp.query_response, for its starttls',
     ]
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
 from typing import TYPE_CHECKING
 
 import attrs
 import httpx
 import pytest
 import trio
+import trustme
 from prometheus_client.parser import text_string_to_metric_families
 from support.entries import NOW
 from support.face import PlainFace, start
+from support.http2 import Http2Server, Says, Visitor
+from support.loopback import may_ping
+from support.nameserver import NameServer
 from support.probes import answers, http, read_request, serve
 
 from monitor.config import Access
@@ -43,6 +49,20 @@ headers = { Host = "shop.example.org" }
 
 [module.tcp_connect]
 check = "tcp"
+
+[module.dns_mx]
+check = "dns"
+query = "zone.test"
+type = "SOA"
+
+[module.icmp]
+check = "icmp"
+
+[module.grpc]
+check = "grpc"
+
+[module.tls]
+check = "tls"
 """
 
 
@@ -100,6 +120,55 @@ async def test_a_target_of_tcp_is_a_host_and_a_port(face: PlainFace, nursery: tr
     port = await serve(nursery, answers(b""))
     assert samples(await ask(face, nursery, target=f"127.0.0.1:{port}", module="tcp_connect"))["probe_success"] == 1
     assert samples(await ask(face, nursery, target="127.0.0.1:1", module="tcp_connect"))["probe_success"] == 0
+
+
+async def test_a_name_server(face: PlainFace, nursery: trio.Nursery) -> None:
+    names = await NameServer().start(nursery)
+    found = samples(await ask(face, nursery, target=f"127.0.0.1:{names.port}", module="dns_mx"))
+    assert found["probe_success"] == found["probe_dns_query_succeeded"] == 1
+    assert found["probe_dns_serial"] == 2026010101
+    rrs = [found[f"probe_dns_{section}_rrs"] for section in ("answer", "authority", "additional")]
+    assert rrs == [1, 1, 0]
+    assert found["probe_dns_rcode_info{rcode=NOERROR}"] == 1
+    assert {"probe_dns_duration_seconds{phase=resolve}", "probe_dns_duration_seconds{phase=request}"} <= found.keys()
+    nobody = samples(await ask(face, nursery, target="127.0.0.1:1", module="dns_mx"))
+    assert (nobody["probe_success"], nobody["probe_dns_query_succeeded"], nobody["probe_dns_answer_rrs"]) == (0, 0, 0)
+
+
+@pytest.mark.skipif(not may_ping(), reason="nobody may send ICMP here")
+async def test_a_ping(face: PlainFace, nursery: trio.Nursery) -> None:
+    found = samples(await ask(face, nursery, target="127.0.0.1", module="icmp"))
+    assert (found["probe_success"], found["probe_ip_protocol"]) == (1, 4)
+    assert {f"probe_icmp_duration_seconds{{phase={phase}}}" for phase in ("resolve", "setup", "rtt")} <= found.keys()
+
+
+async def test_the_health_of_grpc(face: PlainFace, nursery: trio.Nursery) -> None:
+    ended = Says(200, b"\0\0\0\0\2\x08\2", {"content-type": "application/grpc"}, {"grpc-status": "0"})
+
+    async def handler(stream: trio.SocketStream) -> None:
+        with contextlib.suppress(EOFError):
+            await Http2Server(ended)(Visitor(stream))
+
+    found = samples(await ask(face, nursery, target=f"127.0.0.1:{await serve(nursery, handler)}", module="grpc"))
+    assert (found["probe_success"], found["probe_grpc_status_code"], found["probe_grpc_ssl"]) == (0, 0, 0)
+    assert found["probe_grpc_healthcheck_response{serving_status=NOT_SERVING}"] == 1
+    assert "probe_grpc_duration_seconds{phase=connect}" in found
+
+
+async def test_a_certificate_that_is_not_trusted(face: PlainFace, nursery: trio.Nursery) -> None:
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(made)
+
+    async def handler(stream: trio.SocketStream) -> None:
+        channel = trio.SSLStream(stream, made, server_side=True)
+        with contextlib.suppress(trio.BrokenResourceError):
+            await channel.receive_some(1)
+
+    found = samples(await ask(face, nursery, target=f"127.0.0.1:{await serve(nursery, handler)}", module="tls"))
+    assert found["probe_success"] == 0
+    assert found["probe_ssl_earliest_cert_expiry"] > NOW.timestamp()
+    assert found["probe_tls_version_info{version=TLS 1.3}"] == 1
+    assert any(name.startswith("probe_tls_cipher_info{") for name in found)
 
 
 async def test_the_patience_of_prometheus_is_the_deadline(face: PlainFace, nursery: trio.Nursery) -> None:
