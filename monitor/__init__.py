@@ -16,6 +16,7 @@ sinks       webhook, log
 config      TOML to values, every mistake at once
 web         the page, the API, the live feed
 watching    sees that a file of the config changed
+notify      what the service manager is told
 supervisor  one checker task per endpoint
 recorder    observation to state, incident, alerts, store
 outbox      due deliveries to sinks

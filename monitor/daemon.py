@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from monitor.engine import Engine
 from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
+from monitor.notify import Notifier
 from monitor.processes.starter import Processes
 from monitor.reload import Reloader
 from monitor.signals import stop_on_signals
@@ -74,7 +76,8 @@ def run(config: Config, *, reload: Read, ready: Callable[[str], None]) -> None:
 
 async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str], None]) -> None:
     token = trio.lowlevel.current_trio_token()
-    daemon = Daemon(config, reload=reload, watch=FileWatch())
+    notifier = Notifier.of(os.environ)
+    daemon = Daemon(config, reload=reload, watch=FileWatch(), notifier=notifier)
 
     def ask(number: int) -> None:
         token.run_sync_soon(collect_no_garbage)
@@ -86,8 +89,9 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
             async with _address_left(config.data_dir, url):
                 spare_what_is_loaded()
                 ready(url)
-                await _spare_what_stays(daemon)
-                await daemon.stopping.wait()
+                async with notifier.ready(daemon.summary):
+                    await _spare_what_stays(daemon)
+                    await daemon.stopping.wait()
 
 
 async def _spare_what_stays(daemon: Daemon) -> None:
@@ -140,10 +144,11 @@ class Daemon:
         front: Callable[[Listen], AbstractContextManager[Front]] = open_front,
         hangups: Hangups = _signalled,
         watch: Watch | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         """Make ready to `serve`; with the real clock, dice, network and signals unless told otherwise.
 
-        The files that were read are watched only where a *watch* is given.
+        The files that were read are watched only where a *watch* is given, a service manager is told by a *notifier*.
 
         What blocks (the database, reading the config) is called through *run_sync*.
         """
@@ -156,8 +161,15 @@ class Daemon:
         self._processes = Processes(memory=config.worker_memory)
         self._run_sync = run_sync
         self._front = front
+        self._notifier = notifier or Notifier()
         self._reloader = Reloader(
-            reload, hangups=hangups, watch=watch, run_sync=run_sync, current=lambda: self.config, apply=self._apply
+            reload,
+            hangups=hangups,
+            watch=watch,
+            run_sync=run_sync,
+            current=lambda: self.config,
+            apply=self._apply,
+            around=self._notifier.reloading,
         )
         self.stopping = trio.Event()
         self._running: Engine | None = None  # while the store is open
@@ -235,12 +247,23 @@ class Daemon:
             return f"no progress for too long: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
         return None
 
+    def summary(self) -> str:
+        """How it stands, in one line."""
+        watched = f"watching {counted(len(self.config.enabled), 'endpoint')}"
+        problem = self.not_ready()
+        if problem is None and self.reload_problems:
+            problem = (
+                f"the config as it is now has {counted(len(self.reload_problems), 'mistake')}, the one before is used"
+            )
+        return watched if problem is None else f"{watched}; {problem}"
+
     # What runs.
 
     def stop(self, why: str = "asked to") -> None:
         """Stop soon and cleanly."""
         if not self.stopping.is_set():
             log.info("stopping: %s", why)
+            self._notifier.stopping(why)
             self.stopping.set()
 
     async def serve(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:

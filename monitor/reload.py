@@ -7,6 +7,7 @@ way share the next one, which reads the file after they asked; a client that goe
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import trio
@@ -54,10 +55,11 @@ class Reloader:
         run_sync: RunSync,
         current: Callable[[], Config],
         apply: Callable[[Config, Changes], Awaitable[None]],
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Compare what *read* gives with the *current* config, and *apply* it; None: there is nothing to read.
 
-        Also when *watch* sees that a file of the config changed.
+        Also when *watch* sees that a file of the config changed. Each time is *around* entered for as long as it takes.
         """
         self.problems: Sequence[Problem] = ()
         """What was wrong with the config when it was last read again; empty: it was taken over."""
@@ -69,6 +71,7 @@ class Reloader:
         self._reading = trio.CapacityLimiter(1)
         self._current = current
         self._apply = apply
+        self._around = around
         self._asked = trio.Event()
         self._next = _Round()
         self._stopped = False
@@ -109,7 +112,8 @@ class Reloader:
                     await self._asked.wait()
                     self._asked, this, self._next = trio.Event(), self._next, _Round()
                     try:
-                        this.outcome = await self._once()
+                        with self._around():
+                            this.outcome = await self._once()
                     finally:
                         this.over.set()
         finally:

@@ -38,6 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "outbox",
             "reload",
             "limits",
+            "notify",
             "logs",
             "signals",
             "watchdog",
@@ -65,6 +66,7 @@ MAY_BE_IMPURE = {
     "monitor.processes": "is the way to other processes",
     "monitor.web.server": "sets options on the sockets of its own listener",
     "monitor.sinks.smtp": "speaks by the standard library, whose connection it must be able to shut down",
+    "monitor.notify": "speaks to the service manager, on its socket and by its clock",
     "monitor.signals": "holds the watchdog thread, which must count when the loop does not",
 }
 
