@@ -19,7 +19,6 @@ from monitor.core.errors import ProbeError, leaves
 from monitor.core.model import Reason
 from monitor.core.quantities import seconds_text
 from monitor.core.schedule import pause_before_return
-from monitor.net.reasons import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -201,6 +200,8 @@ class Companion:
 
 def _not_yet(complaint: BaseException, wait: float) -> BaseException:
     """The last complaint again, for who looks before its time."""
+    from monitor.net.reasons import reason_of  # noqa: PLC0415 - it brings ssl along, and `validate` comes by here
+
     reason = next(filter(None, map(reason_of, leaves(complaint))), None)
     if reason is None:
         return complaint

@@ -1,7 +1,7 @@
 """What a check sees: the class to derive from, and what the engine hands to it.
 
 Plugins import these through `monitor.api`. Nothing here imports trio or httpx when it is loaded: `validate`
-loads every check class and must stay cheap.
+loads the check classes of a config and must stay cheap.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ Times are seconds on the monotonic clock. A slot that has passed is skipped and 
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import attrs
@@ -36,6 +35,8 @@ class Grid:
 
 def spread(name: str) -> float:
     """A fraction in [0, 1) that is the same for *name* in every run and on every machine."""
+    import hashlib  # noqa: PLC0415 - it loads OpenSSL, and `validate` reads this module but spreads nothing
+
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) / 2**64
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
 from monitor.api import Sink, check_option, seconds_text
 from monitor.core.text import printable
-from monitor.sinks.formats.words import news
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from monitor.api import Message
-
-_log = logging.getLogger("monitor.alerts")
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +23,10 @@ class Log(Sink):
 
     async def send(self, message: Message) -> None:
         """Write the line; never fails."""
-        _log.log(logging.getLevelNamesMapping()[self.level.upper()], "%s", line(message.document))
+        import logging  # noqa: PLC0415 - `validate` has no use for it, nor for the words below
+
+        log = logging.getLogger("monitor.alerts")
+        log.log(logging.getLevelNamesMapping()[self.level.upper()], "%s", line(message.document))
 
 
 def line(document: Mapping[str, Any]) -> str:
@@ -42,6 +41,8 @@ def line(document: Mapping[str, Any]) -> str:
 
 def _said(document: Mapping[str, Any]) -> str:
     """The reason's sentence; a good one has none, then what there is to say is how long it lasted."""
+    from monitor.sinks.formats.words import news  # noqa: PLC0415 - as above; it brings every format along
+
     data = document["data"]
     if "flapping" in data:
         return "changes its state too often to tell each time" if data["flapping"] else f"steady again, {data['to']}"

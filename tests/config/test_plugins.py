@@ -12,7 +12,7 @@ from monitor.config.load import endpoint_for_target, load, registry_of
 from monitor.core.errors import MonitorError, PluginError
 from monitor.core.quantities import Duration
 from monitor.plugin import Check
-from monitor.plugins import OURS, Plugin, Registry
+from monitor.plugins import Plugin, Registry
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 BROKEN = """
@@ -59,6 +59,18 @@ def test_the_built_in_kinds_are_found_as_a_stranger_would_be():
     assert {"http", "https", "ws", "wss"} <= set(registry.schemes)
 
 
+def test_a_scheme_chooses_one_built_in_check_and_loads_hardly_another():
+    taken = [scheme for plugin in Registry().checks.values() for scheme in plugin.cls.schemes]
+    assert len(taken) == len(set(taken))  # `check_for` takes the first
+    script = (
+        "import sys; from monitor.plugins import Registry;"
+        "print(*(Registry().check_for(s).kind for s in ('https', 'wss')), *sorted(m for m in sys.modules if m in "
+        "('checks.http', 'checks.websocket', 'checks.dns', 'checks.grpc', 'checks.tls')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["http", "websocket", "checks.http", "checks.websocket"]
+
+
 def test_local_kinds_are_in_the_registry_of_a_config():
     registry = registry_of(CONFIGS / "good-everything.toml", environ={"READ_TOKEN": "", "PASSWORD": "", "TOKEN": ""})
     assert registry.checks["picky"].cls.__name__ == "Picky"
@@ -103,9 +115,8 @@ def test_two_packages_with_the_same_kind(tmp_path):
 
 def test_a_file_that_shadows_the_built_in_checks_is_named(tmp_path):
     (tmp_path / "checks.py").write_text("# somebody's own\n")
-    first = min(kind for kind, plugin in Registry().checks.items() if plugin.origin == OURS)
     assert loaded_with(tmp_path, WATCH) == (
-        f'config.toml:3: endpoint[0].url: the check "{first}" of nursery-monitor cannot be loaded: the package of '
+        'config.toml:3: endpoint[0].url: the check "http" of nursery-monitor cannot be loaded: the package of '
         "the built-in checks is shadowed by checks.py: rename that"
     )
 
