@@ -38,6 +38,18 @@ class Cookies:
         for cookie in self._jar.jar:
             self._probe.conceal(cookie.value or "")
 
+    @property
+    def state(self) -> frozenset[str]:
+        """What is in it, to see whether it changes."""
+        return frozenset(f"{each.domain}{each.path} {each.name}={each.value}" for each in self._jar.jar)
+
+    def of(self, url: httpx.URL) -> dict[str, str]:
+        """Those that go to *url*, by name."""
+        bare = httpx.Request("GET", url)
+        self._jar.set_cookie_header(bare)
+        pairs = (each.partition("=") for each in bare.headers.get("cookie", "").split("; ") if each)
+        return {name: value for name, _, value in pairs}
+
     def onto(self, request: httpx.Request) -> httpx.Request:
         """*request* with the cookies for where it goes, after those that the config sends."""
         if not self._jar:

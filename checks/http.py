@@ -10,22 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
+from checks.answers import HTTP_FACTS, headers_of, text_of
 from checks.auth import USER_AGENT, Auth, basic
-from checks.connecting import CONNECTION_FACTS, Proxied
+from checks.connecting import Proxied
 from checks.documents import parsed
 from checks.options import headers, http_url, json_value, method
 from checks.redirects import location_of
+from checks.requests import STEP_FACTS, Request, Step, compiled
 from monitor.api import (
     TLS,
     Addressing,
     Answer,
     ByteSize,
     Fact,
-    Metric,
     OptionError,
     Probe,
     Verdict,
@@ -40,70 +41,13 @@ if TYPE_CHECKING:
     from checks.visit import Visit
 
 
-def _is_https(url: str) -> bool:
-    return url.startswith("https:")
-
-
-def _content_length(headers: Mapping[str, str]) -> int:
-    return int(headers.get("content-length", -1))
-
-
-def _last_modified(headers: Mapping[str, str]) -> float:
-    from email.utils import mktime_tz, parsedate_tz  # noqa: PLC0415 - for the daemon; `validate` has no use for it
-
-    parsed = parsedate_tz(headers["last-modified"])
-    if parsed is None:
-        raise ValueError("not a date")
-    return mktime_tz(parsed)
-
-
 @attrs.frozen(kw_only=True)
 class Http(Proxied):
     """Fetch a URL; up when the status is 2xx, or whatever `expect` says."""
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
     own_task: ClassVar[bool] = False
-    facts: ClassVar[Mapping[str, Fact] | None] = {
-        "status": Fact(
-            200,
-            "status code of the last answer",
-            metrics=(
-                Metric("probe_http_status_code", "Status code of the last answer, 0: there was none.", default=0),
-            ),
-        ),
-        "headers": Fact(
-            {"content-type": "text/plain"},
-            "its headers, names in lower case, repeated ones joined",
-            metrics=(
-                Metric("probe_http_content_length", "Content-Length, -1: it was not sent.", _content_length, default=0),
-                Metric("probe_http_last_modified_timestamp_seconds", "Last-Modified, in Unix seconds.", _last_modified),
-            ),
-        ),
-        "body": Fact("text", "its body as text: UTF-8, or what the charset says", keep=False),
-        "json": Fact(None, "its body as JSON", keep=False),
-        "url": Fact(
-            "https://example.org/",
-            "the URL after redirects",
-            metrics=(Metric("probe_http_ssl", "Whether the last request went over TLS.", _is_https, default=0),),
-        ),
-        "redirects": Fact(
-            0,
-            "how many redirects were followed",
-            metrics=(Metric("probe_http_redirects", "How many redirects were followed.", default=0),),
-        ),
-        "http_version": Fact(
-            "1.1",
-            "protocol version of the answer",
-            metrics=(Metric("probe_http_version", "Protocol version of the answer, 0: there was none.", default=0),),
-        ),
-        **CONNECTION_FACTS,
-        "body_size": Fact(
-            1024,
-            "size of the body in bytes, decoded",
-            metrics=(Metric("probe_http_uncompressed_body_length", "Size of the body in bytes, decoded.", default=0),),
-        ),
-    }
-
+    facts: ClassVar[Mapping[str, Fact] | None] = HTTP_FACTS
     phases_metric: ClassVar[str] = "probe_http_duration_seconds"
 
     url: str = check_option(doc="the URL, http or https", validator=http_url)
@@ -114,10 +58,14 @@ class Http(Proxied):
     auth: Auth | None = check_option(
         default=None, doc="{ basic = { username, password } }, { bearer = token }, digest or oauth2"
     )
+    steps: tuple[Request, ...] = check_option(default=(), doc="requests to make one after another, in one visit")
     follow_redirects: bool = check_option(default=True, doc="follow redirects")
     max_redirects: int = check_option(default=5, doc="how many at most")
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
     allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
+    addresses: Literal["any", "all"] = check_option(
+        default="any", doc="look at one address of the host, or at all of them"
+    )
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
     http2: bool = check_option(default=False, doc="offer HTTP/2 to a server that speaks TLS")
     keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
@@ -130,6 +78,12 @@ class Http(Proxied):
             raise OptionError("auth", "expected either auth or an Authorization header, got both")
         if self.max_redirects < 0:
             raise OptionError("max_redirects", f"expected zero or more, got {self.max_redirects}")
+        if self.steps and (self.method != "GET" or self.body is not None or self.json is not None):
+            raise OptionError("steps", "expected no method, body or json beside steps, each of which has its own")
+        if self.steps:
+            _ = self.walk  # compiled now, so that a mistake is the config's
+        if self.addresses == "all" and self.proxy is not None:
+            raise OptionError("addresses", 'expected no proxy beside addresses = "all": it is the proxy who connects')
 
     @property
     def stays(self) -> bool:
@@ -137,24 +91,38 @@ class Http(Proxied):
         return self.auth is not None and self.auth.oauth2 is not None
 
     async def probe(self, probe: Probe) -> Verdict:
-        """Send the request, follow redirects, judge the last answer."""
+        """Send the request, follow redirects, judge the last answer; of one address, or of all of them."""
+        if self.addresses == "all":
+            from checks.addresses import every_address  # noqa: PLC0415 - it costs Trio, which only who probes needs
+
+            return await every_address(self, probe)
+        return await self.look(probe, self.addressing)
+
+    async def look(self, probe: Probe, addressing: Addressing) -> Verdict:
+        """Look once, at where *addressing* leads."""
+        if self.steps:
+            from checks.walk import walk  # noqa: PLC0415 - as above
+
+            return await walk(self, probe, addressing)
         request, visit = self._request, None
         if self._signs_in:
-            visit = self._visit(probe)
+            visit = self._visit(probe, addressing)
             answer = await visit.get(request, follow=self.follow_redirects)
         else:
-            answer = await self.ask(probe, request, self.addressing)
+            answer = await self.ask(probe, request, addressing)
             if self.follow_redirects and location_of(answer) is not None:
-                visit = self._visit(probe)
+                visit = self._visit(probe, addressing)
                 answer = await visit.follow(request, answer)
         try:
-            self._note(probe, answer)
-            probe.facts["url"] = self._shown_url if visit is None else visit.url
-            probe.facts["redirects"] = 0 if visit is None else visit.redirects
+            self.note(probe, answer, visit)
             body = await answer.read()
         finally:
             answer.close()
-        return self._judge(probe, answer.status, body)
+        self.note_body(probe, body)
+        if not probe.expects("status") and not 200 <= answer.status < 300:
+            # Judged after the transfer, but it is the answer's head that disappoints.
+            return Verdict.down(f"expected status 200-299, got {answer.status}", phase="processing")
+        return self.verdict(probe)
 
     async def ask(
         self,
@@ -175,30 +143,30 @@ class Http(Proxied):
         )
         return await transport.exchange(request)
 
-    def _visit(self, probe: Probe) -> Visit:
+    def _visit(self, probe: Probe, addressing: Addressing) -> Visit:
         from checks.visit import Visit  # noqa: PLC0415 - for who is redirected or signs in
 
-        return Visit(self, probe, self.addressing)
+        return Visit(self, probe, addressing)
 
     @cached_property
     def _signs_in(self) -> bool:
         return self.auth is not None and self.auth.header is None
 
-    def _note(self, probe: Probe, answer: Answer) -> None:
+    def note(self, probe: Probe, answer: Answer, visit: Visit | None) -> None:
+        """Note what the head of *answer* says, and where *visit* has led; None: to the first URL."""
         probe.facts["status"] = answer.status
-        probe.facts["headers"] = _headers(answer.headers)
+        probe.facts["headers"] = headers_of(answer.headers)
         probe.facts["http_version"] = answer.version
+        probe.facts["url"] = self._shown_url if visit is None else visit.url
+        probe.facts["redirects"] = 0 if visit is None else visit.redirects
 
-    def _judge(self, probe: Probe, status: int, body: bytes) -> Verdict:
+    def note_body(self, probe: Probe, body: bytes, wanted: frozenset[str] = frozenset()) -> None:
+        """Note what of *body* is mentioned by an expression, or *wanted* all the same."""
         probe.facts["body_size"] = len(body)
-        if probe.mentions("body"):
-            probe.facts["body"] = _text(body, probe.facts["headers"].get("content-type", ""))
-        if probe.mentions("json"):
+        if probe.mentions("body") or "body" in wanted:
+            probe.facts["body"] = text_of(body, probe.facts["headers"].get("content-type", ""))
+        if probe.mentions("json") or "json" in wanted:
             probe.facts["json"] = parsed(body, "transfer")
-        if not probe.expects("status") and not 200 <= status < 300:
-            # Judged after the transfer, but it is the answer's head that disappoints.
-            return Verdict.down(f"expected status 200-299, got {status}", phase="processing")
-        return self.verdict(probe)
 
     @property
     def _alpn(self) -> tuple[str, ...]:
@@ -223,39 +191,50 @@ class Http(Proxied):
         return str(self._request.url)
 
     @cached_property
+    def walk(self) -> tuple[Step, ...]:
+        """The steps, compiled."""
+        return compiled(self.steps, {**HTTP_FACTS, **STEP_FACTS})
+
+    @cached_property
     def _request(self) -> httpx.Request:
         """The request, the same at every probe."""
         import httpx  # noqa: PLC0415 - only who probes needs it
 
-        url = httpx.URL(self.url)
-        headers: dict[str, str] = {"User-Agent": USER_AGENT, "Accept": "*/*"}
-        if self.auth is not None:
-            if self.auth.header is not None:
-                headers["Authorization"] = self.auth.header
-        elif url.userinfo:
-            headers["Authorization"] = basic(url.username, url.password)
-        if self.json is not None:
-            headers["Content-Type"] = "application/json"
-        own = {name.lower() for name in self.headers}
-        headers = {name: value for name, value in headers.items() if name.lower() not in own} | self.headers
+        url = httpx.URL(self.url).copy_with(userinfo=b"", fragment=None)
         content = json.dumps(self.json) if self.json is not None else self.body
+        return self.request_for(self.method, url, {}, content, None if self.json is None else "application/json")
+
+    def request_for(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        content: str | None,
+        kind: str | None,
+        *,
+        at_home: bool = True,
+    ) -> httpx.Request:
+        """Make a request with *headers* beside those that the endpoint always sends, where it is *at_home*."""
+        import httpx  # noqa: PLC0415 - as above
+
+        sent = {"User-Agent": USER_AGENT, "Accept": "*/*"} | ({} if kind is None else {"Content-Type": kind})
+        if at_home and self._authorization is not None:
+            sent["Authorization"] = self._authorization
+        for more in (self.headers if at_home else {}, headers):
+            own = {name.lower() for name in more}
+            sent = {name: value for name, value in sent.items() if name.lower() not in own} | dict(more)
         return httpx.Request(
-            self.method,
-            url.copy_with(userinfo=b"", fragment=None),
-            headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in headers.items()],
+            method,
+            url,
+            headers=[(name.encode("ascii"), value.encode("utf-8")) for name, value in sent.items()],
             content=None if content is None else content.encode("utf-8"),
         )
 
+    @property
+    def _authorization(self) -> str | None:
+        if self.auth is not None:
+            return self.auth.header
+        import httpx  # noqa: PLC0415 - as above
 
-def _headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    joined: dict[str, str] = {}
-    for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        joined[key] = f"{joined[key]}, {text}" if key in joined else text
-    return joined
-
-
-def _text(body: bytes, kind: str) -> str:
-    """The body as text. Only harmless charsets are taken from the server's word, its content-type *kind*."""
-    latin = any(charset in kind.lower() for charset in ("iso-8859-1", "latin-1", "latin1", "windows-1252"))
-    return body.decode("latin-1" if latin else "utf-8", errors="replace")
+        url = httpx.URL(self.url)
+        return basic(url.username, url.password) if url.userinfo else None

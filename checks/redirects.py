@@ -56,25 +56,25 @@ class Redirects:
         self._allow_private = allow_private
         self._first = request.url
         self._from_private = False
-        self._seen = {(request.method, str(request.url))}
+        self._seen = {(request.method, str(request.url), frozenset[str]())}
 
     @property
     def same_origin(self) -> bool:
         """Is the request still for the host that was configured?"""
         return same_origin(self._first, self.request.url)
 
-    def follow(self, location: str, status: int, *, came_from: str) -> None:
+    def follow(self, location: str, status: int, *, came_from: str, cookies: frozenset[str] = frozenset()) -> None:
         """Make the request for *location*, or raise ProbeError for why it is not followed.
 
         *status* is the redirect's; *came_from* the address that sent it, or the name where a proxy alone knows that:
-        who sends us on from a private address may send us to one.
+        who sends us on from a private address may send us to one. To come back is no loop where *cookies* differ.
         """
         if self.followed >= self._max:
             _refuse(Code.LIMIT, f"more than {self._max} redirects")
         self._from_private = version_of(came_from) is not None and _is_private(came_from)
         self.request = self._next(_target(self.request.url, location), status)
         self.followed += 1
-        step = (self.request.method, str(self.request.url))
+        step = (self.request.method, str(self.request.url), cookies)
         if step in self._seen:
             _refuse(Code.LIMIT, f"redirect loop after {self.followed} redirect{'' if self.followed == 1 else 's'}")
         self._seen.add(step)

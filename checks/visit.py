@@ -48,6 +48,10 @@ class Visit:
             return TokenSigner(auth.oauth2, self._probe, ask)
         return None
 
+    def cookies(self, url: httpx.URL) -> dict[str, str]:
+        """The cookies that go to *url*, by name."""
+        return self._cookies.of(url)
+
     async def get(self, request: httpx.Request, *, follow: bool) -> Answer:
         """Send *request*, and go where the answer leads, if *follow*. Close what is returned."""
         answer = await self._send(request, None)
@@ -70,7 +74,7 @@ class Visit:
                     allow_private=check.allow_private,
                 )
             came_from = str(self._probe.facts["ip"]) if check.proxy is None else request.url.host
-            redirects.follow(location, answer.status, came_from=came_from)
+            redirects.follow(location, answer.status, came_from=came_from, cookies=self._cookies.state)
             request = redirects.request
             answer = await self._send(request, redirects)
         self._arrive(request, answer, 0 if redirects is None else redirects.followed)

@@ -8,7 +8,7 @@ with a `Verdict`. See docs/plugins.md.
 
 from monitor.companion import Companion
 from monitor.core.errors import DeliveryError, ProbeError, describe
-from monitor.core.expectations import ExpectationError, Expectations, compile_all
+from monitor.core.expectations import ExpectationError, Expectations, compile_all, compile_value
 from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.programs import Ran
@@ -58,6 +58,7 @@ __all__ = [
     "certificates_file",
     "check_option",
     "compile_all",
+    "compile_value",
     "describe",
     "headers_without",
     "hold_identity",

@@ -11,11 +11,13 @@ import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, TypeVarTuple
 
 from monitor.core import certificates
+from monitor.core.expectations import NO_EXPECTATIONS, Expectations
+from monitor.core.facts import observed
 from monitor.declaring import OptionError, check_option, key_of
 from monitor.net import ANY_ADDRESS, TLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -111,7 +113,7 @@ class Probe:
         *,
         net: Net,
         clock: Clock,
-        expected: frozenset[str] = frozenset(),
+        expect: Expectations = NO_EXPECTATIONS,
         mentioned: frozenset[str] = frozenset(),
         beat: Beat | None = None,
         endpoint: str = "",
@@ -133,7 +135,7 @@ class Probe:
         self._phase_since = 0.0
         self._net = net
         self._clock = clock
-        self._expected = expected
+        self._expect = expect
         self._mentioned = mentioned
         self._endpoint = endpoint
         self._programs = programs
@@ -183,7 +185,16 @@ class Probe:
 
     def expects(self, fact: str) -> bool:
         """Does the endpoint's `expect` mention *fact*? Then the check's own default for it does not apply."""
-        return fact in self._expected
+        return fact in self._expect.names
+
+    def complaint(self, seconds: float, *, but: Collection[str] = ()) -> str | None:
+        """What the endpoint's `expect` says of the facts so far, if the probe were over after *seconds*; None: no word.
+
+        For a part of the whole (`aside`): expressions that mention one of the facts in *but*, which only the whole
+        has, do not count.
+        """
+        facts = observed(self.facts, self.phases, seconds)
+        return self._expect.without(but).first_false(facts)
 
     def mentions(self, fact: str) -> bool:
         """Does `expect` or `degraded` mention *fact*? Where not, a costly one need not be found out."""
@@ -241,6 +252,10 @@ class Probe:
         stream = await self._net.connect(host, port, trace=self, tls=tls, addressing=addressing, vet=vet)
         self._streams.append(stream)
         return stream
+
+    async def addresses(self, host: str, *, addressing: Addressing = ANY_ADDRESS) -> list[str]:
+        """Every IP address that `connect` might choose from, best first: phase resolve. Raises ProbeError."""
+        return await self._net.addresses(host, trace=self, addressing=addressing)
 
     async def datagrams(self, host: str, port: int, *, addressing: Addressing = ANY_ADDRESS) -> Datagrams:
         """Open a way to send datagrams by UDP to *host*: phases resolve and setup, fact ip. Raises ProbeError."""

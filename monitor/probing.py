@@ -6,13 +6,12 @@ of ours: a check's bug is `unknown`, reason `crash`, and reaches no sibling. A p
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
 from monitor.core.errors import describe, leaves
-from monitor.core.facts import declared, kept
+from monitor.core.facts import declared, kept, observed
 from monitor.core.model import Code, Observation, Reason, Status, Verdict
 from monitor.core.quantities import seconds_text
 from monitor.core.text import printable
@@ -52,7 +51,7 @@ async def probe_once(
     probe = Probe(
         net=net,
         clock=clock,
-        expected=endpoint.expect.names,
+        expect=endpoint.expect,
         mentioned=endpoint.expect.names | endpoint.degraded.names,
         beat=beat,
         endpoint=endpoint.name,
@@ -179,11 +178,7 @@ def _expected(endpoint: Endpoint, probe: Probe, verdict: Verdict, duration: floa
     """Hold the facts against `expect`, then against `degraded`."""
     if not endpoint.expect.sources and not endpoint.degraded.sources:
         return verdict
-    facts: dict[str, Any] = {
-        **probe.facts,
-        "latency": timedelta(seconds=duration),
-        "phases": {name: timedelta(seconds=seconds) for name, seconds in probe.phases.items()},
-    }
+    facts = observed(probe.facts, probe.phases, duration)
     if message := endpoint.expect.first_false(facts):
         return Verdict.down(message)
     if verdict.status is Status.UP and (message := endpoint.degraded.first_false(facts)):

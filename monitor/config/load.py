@@ -27,10 +27,11 @@ from monitor.config.schema import (
 )
 from monitor.config.secrets import Masker
 from monitor.config.sights import Sights
-from monitor.config.tables import NO_EXPECTATIONS, Draft, Tables
+from monitor.config.tables import Draft, Tables
 from monitor.config.texts import Texts, remember_passwords, without_password
 from monitor.config.windows import Windows
 from monitor.core.errors import ConfigError, MonitorError, PluginError
+from monitor.core.expectations import NO_EXPECTATIONS
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
 from monitor.plugin import Check

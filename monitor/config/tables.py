@@ -14,7 +14,7 @@ from monitor.config.kinds import DEFAULTS, ENDPOINT, OURS, SINK, check_for, chos
 from monitor.config.positions import text_of
 from monitor.config.references import expanded
 from monitor.config.schema import DefaultsTable, EndpointTable, SinkTable
-from monitor.core.expectations import ExpectationError, Expectations, compile_all
+from monitor.core.expectations import NO_EXPECTATIONS, ExpectationError, Expectations, compile_all
 from monitor.core.hints import did_you_mean
 from monitor.core.model import Endpoint, Route, State
 from monitor.core.quantities import Duration, shown
@@ -335,7 +335,6 @@ class Tables:
 
 
 _LISTS = ("expect", "degraded")
-NO_EXPECTATIONS = Expectations()
 
 
 def _split(table: dict[str, Any], cls: type) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -60,16 +60,19 @@ def compiled(source: str) -> Any:
         raise RefusalError(syntax_error(str(exc))) from exc
 
 
-def check(outline: Outline, facts: Mapping[str, Fact], *, declared: bool) -> None:
-    """Refuse what cannot work. *facts* are those known by name; not *declared*: there may be others."""
+def check(outline: Outline, facts: Mapping[str, Fact], *, declared: bool, truth: bool = True) -> None:
+    """Refuse what cannot work. *facts* are those known by name; not *declared*: there may be others.
+
+    It must be true or false, which is *truth*, or else a text or a number.
+    """
     _check_shape(outline, facts)
     _check_functions(outline)
     if declared:
         _check_names(outline, facts)
     _check_literals(outline)
     samples = {name: fact.sample for name, fact in facts.items() if fact.sample is not None}
-    for piece in _pieces(outline.tokens):
-        _check_on_samples(piece, outline, samples)
+    for piece in _pieces(outline.tokens) if truth else (outline.tokens,):
+        _check_on_samples(piece, outline, samples, truth=truth)
 
 
 def _check_shape(outline: Outline, facts: Collection[str]) -> None:
@@ -188,7 +191,7 @@ def _pieces(tokens: Sequence[Token]) -> list[Sequence[Token]]:
     return [part for piece in [*pieces, tokens[begin:]] for part in _pieces(piece)]
 
 
-def _check_on_samples(piece: Sequence[Token], outline: Outline, samples: Mapping[str, Any]) -> None:
+def _check_on_samples(piece: Sequence[Token], outline: Outline, samples: Mapping[str, Any], *, truth: bool) -> None:
     """Evaluate *piece* once: what fails by its types alone will always fail."""
     text = outline.source[piece[0].start : piece[-1].end]
     names = {token.text for index, token in enumerate(piece) if token.text in outline.names and is_root(piece, index)}
@@ -206,9 +209,10 @@ def _check_on_samples(piece: Sequence[Token], outline: Outline, samples: Mapping
         if not names:
             raise RefusalError(f"{shortened(text, 200)} can never be evaluated") from exc
         return
-    if not isinstance(value, bool):
+    if not isinstance(value, bool if truth else str | int | float):
         kind = _KINDS.get(type(value), "something else")
-        raise RefusalError(f"{shortened(text, 200)} is {kind}, expected something that is true or false")
+        wanted = "something that is true or false" if truth else "a text or a number"
+        raise RefusalError(f"{shortened(text, 200)} is {kind}, expected {wanted}")
 
 
 class _Misfit(Exception):  # noqa: N818 - not an error of ours, an answer

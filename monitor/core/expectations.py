@@ -19,7 +19,7 @@ from monitor.core.facts import Fact
 from monitor.core.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from monitor.core.cel import Macro, Selector
     from monitor.core.cel_values import Needs
@@ -79,6 +79,18 @@ class Expression:
             return None
         return self._message(facts, "" if result is False else "not true or false")
 
+    def value(self, facts: Mapping[str, Any]) -> Any:
+        """What it comes to for *facts*; raises ValueError, one sentence, where that cannot be told."""
+        try:
+            context = _context(self.needs, facts)
+            if self.macro is not None:
+                _refuse_long_work(self.macro, self.selectors, facts)
+            return self.program.execute(context)
+        except UnusableError as exc:
+            raise ValueError(self._message(facts, str(exc), important=True)) from exc
+        except _EVALUATION_ERRORS as exc:
+            raise ValueError(self._message(facts, _note(exc))) from exc
+
     def _message(self, facts: Mapping[str, Any], note: str, *, important: bool = False) -> str:
         present, absent = [], []
         for selector in self.selectors:
@@ -123,6 +135,29 @@ class Expectations:
                 return message
         return None
 
+    def without(self, facts: Collection[str]) -> Expectations:
+        """Those of them that mention none of *facts*."""
+        if self.names.isdisjoint(facts):
+            return self
+        left = [each for each in self._expressions if not any(name in each.needs for name in facts)]
+        return Expectations(
+            sources=tuple(each.source for each in left),
+            names=self.names.difference(facts),
+            expressions=tuple(left),
+            needs=needs(selector.path for each in left for selector in each.selectors),
+        )
+
+
+NO_EXPECTATIONS = Expectations()
+
+
+def compile_value(source: str, facts: Mapping[str, Fact] | None) -> Expression:
+    """Compile *source*, whose `value` is a text or a number. Raises ExpectationError; see `compile_all`."""
+    try:
+        return _compiled(source, facts, truth=False)[0]
+    except cel_checks.RefusalError as exc:
+        raise ExpectationError(0, str(exc)) from exc
+
 
 def compile_all(sources: Sequence[str], facts: Mapping[str, Fact] | None) -> Expectations:
     """Compile *sources*, checked against the declared *facts* (None: the check declares none, any name may be).
@@ -145,11 +180,13 @@ def compile_all(sources: Sequence[str], facts: Mapping[str, Fact] | None) -> Exp
     )
 
 
-def _compiled(source: str, facts: Mapping[str, Fact] | None) -> tuple[Expression, frozenset[str]]:
+def _compiled(
+    source: str, facts: Mapping[str, Fact] | None, *, truth: bool = True
+) -> tuple[Expression, frozenset[str]]:
     program = cel_checks.compiled(source)
     known = {**(facts or {}), **_ALWAYS}
     outline = cel.outline(source, program, known)
-    cel_checks.check(outline, known, declared=facts is not None)
+    cel_checks.check(outline, known, declared=facts is not None, truth=truth)
     expression = Expression(
         source=source,
         program=program,

@@ -68,6 +68,15 @@ class Fact:
     metrics: tuple[Metric, ...] = ()
 
 
+def observed(facts: Mapping[str, Any], phases: Mapping[str, float], duration: float) -> dict[str, Any]:
+    """The facts that expressions may mention, of a probe whose *phases* took so many seconds, and *duration* in all."""
+    return {
+        **facts,
+        "latency": timedelta(seconds=duration),
+        "phases": {name: timedelta(seconds=seconds) for name, seconds in phases.items()},
+    }
+
+
 def declared(check: object) -> Mapping[str, Fact]:
     """The facts that *check* says it may set; none where it says nothing."""
     return getattr(check, "facts", None) or {}

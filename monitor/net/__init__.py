@@ -216,6 +216,9 @@ class Net(Protocol):
     async def start_tls(self, stream: Stream, host: str, *, trace: Trace, tls: TLS) -> None:
         """Speak TLS on *stream* from now on; see `Probe.start_tls`."""
 
+    async def addresses(self, host: str, *, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> list[str]:
+        """Every address of *host*; see `Probe.addresses`."""
+
     async def datagrams(self, host: str, port: int, *, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> Datagrams:
         """Open a way for datagrams by UDP; see `Probe.datagrams`."""
 

@@ -129,6 +129,10 @@ class SocketNet:
         context = await self._contexts.get(tls)
         await self._secure(stream, context, tls.server_name or host, trace)
 
+    async def addresses(self, host: str, *, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> list[str]:
+        """Every address of *host*; see `Probe.addresses`."""
+        return [each.ip for each in await self._addresses(host, addressing, trace)]
+
     async def datagrams(
         self, host: str, port: int, *, trace: Trace, addressing: Addressing = ANY_ADDRESS
     ) -> DatagramSocket:

@@ -9,6 +9,7 @@ import attrs
 import pytest
 
 from checks.connecting import CONNECTION_FACTS, Connecting, Reaching
+from checks.requests import Request
 from checks.steps import Step
 from checks.tcp import TcpStep
 from monitor.config.load import load
@@ -104,7 +105,7 @@ def test_every_key_is_documented_with_its_default(title, cls):
     }
 
 
-@pytest.mark.parametrize(("kind", "step"), [("websocket", Step), ("tcp", TcpStep)])
+@pytest.mark.parametrize(("kind", "step"), [("http", Request), ("websocket", Step), ("tcp", TcpStep)])
 def test_every_key_of_a_step_is_documented(kind, step):
     assert rows(SECTIONS[f"Check `{kind}`"], "key of a step").keys() == available(step).keys()
 

@@ -14,6 +14,7 @@ from support.http2 import Http2Server, Says, Visitor
 from support.loopback import may_ping
 from support.nameserver import NameServer
 from support.probes import answers, http, serve
+from test_http_steps import Shop
 from test_tcp_check import STARTTLS, talks
 from test_tls import CA, ca_file, context
 from test_udp_check import serve as datagrams
@@ -102,8 +103,13 @@ async def orders(nursery: trio.Nursery) -> int:
     return await serve(nursery, handler)
 
 
+async def account(nursery: trio.Nursery) -> int:
+    return await serve(nursery, Shop())
+
+
 SERVERS: dict[str, Callable[[trio.Nursery], Awaitable[int]]] = {
     "shop": shop,
+    "account": account,
     "feed": feed,
     "cache": cache,
     "mail": mail,

@@ -207,8 +207,8 @@ def loaded_by(program: str) -> list[str]:
 
 # What only a probe imports, inside a function.
 DEAR = {
-    *("checks.certificates", "checks.conversation", "checks.cookies", "checks.holding"),
-    *("checks.signing", "checks.visit", "checks.wire"),
+    *("checks.addresses", "checks.certificates", "checks.conversation", "checks.cookies", "checks.holding"),
+    *("checks.signing", "checks.visit", "checks.walk", "checks.wire"),
 }
 
 
