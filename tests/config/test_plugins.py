@@ -169,6 +169,15 @@ TIMEOUT = Duration(7)
         ("https://example.org/", "http", "https://example.org/"),
         ("HTTP://EXAMPLE.org:81/x?y=${HOME}#z", "http", "HTTP://EXAMPLE.org:81/x?y=${HOME}#z"),
         ("wss://user:secret@example.org/", "websocket", "wss://user:***@example.org/"),
+        ("tls://example.org", "tls", "tls://example.org"),
+        ("dns:///example.org?type=MX", "dns", "dns:///example.org?type=MX"),
+        ("dns://example.org", "dns", "dns://example.org"),
+        ("icmp://example.org", "icmp", "icmp://example.org"),
+        ("ping://[2001:db8::1]", "icmp", "ping://[2001:db8::1]"),
+        ("udp://example.org:123", "udp", "udp://example.org:123"),
+        ("grpc://example.org:50051", "grpc", "grpc://example.org:50051"),
+        ("grpcs://example.org", "grpc", "grpcs://example.org"),
+        ("file:///var/backups/latest", "file", "file:///var/backups/latest"),
     ],
 )
 def test_targets(url, kind, name):

@@ -18,7 +18,10 @@ import attrs
 import trio
 from support.probes import endpoint
 
+from checks.dns import Dns
+from checks.grpc import Grpc
 from checks.http import Http
+from checks.tls import Tls
 from checks.websocket import WebSocket
 from hostile.rows import NAME_SERVER
 from hostile.servers_dns import Names
@@ -37,6 +40,13 @@ if TYPE_CHECKING:
     from hostile.rows import Row
     from monitor.core.model import Endpoint, Observation
 
+KINDS = {
+    **dict.fromkeys(("http", "https"), Http),
+    **dict.fromkeys(("ws", "wss"), WebSocket),
+    "tls": Tls,
+    "grpc": Grpc,
+    "dns": Dns,
+}
 _TESTS = Path(__file__).parents[1]
 
 
@@ -49,9 +59,12 @@ class Servers:
 
     def endpoint(self, row: Row, name: str = "", **settings: Any) -> Endpoint:
         """An endpoint that looks at *row*."""
-        secure = {"ca_file": self.ca_file} if row.scheme in ("https", "wss") else {}
-        kind = WebSocket if row.scheme in ("ws", "wss") else Http
-        url = f"{row.scheme}://{row.host}:{self.ports[row.name]}{row.path}"
+        secure = {"ca_file": self.ca_file} if row.scheme in ("https", "wss", "tls") else {}
+        kind: Any = KINDS[row.scheme]
+        path = row.path if kind in (Http, WebSocket) else ""
+        url = f"{row.scheme}://{row.host}:{self.ports[row.name]}{path}"
+        if kind is Dns:
+            url = f"dns://127.0.0.1:{self.ports[NAME_SERVER]}/{row.host}"
         options = dict(row.options)
         if by := options.get("dns_resolver"):
             options["dns_resolver"] = f"{by}://127.0.0.1:{self.ports[NAME_SERVER]}"

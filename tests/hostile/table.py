@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from support.probes import answers, http
 
-from hostile import servers_dns, servers_held, servers_http, servers_names, servers_tls, servers_ws
+from hostile import servers_dns, servers_held, servers_http, servers_kinds, servers_names, servers_tls, servers_ws
 from hostile.rows import OK, Row, row
 
 ROWS: list[Row] = [
     *(*servers_http.ROWS, *servers_tls.ROWS, *servers_dns.ROWS, *servers_names.ROWS, *servers_ws.ROWS),
-    *servers_held.ROWS,
+    *(*servers_held.ROWS, *servers_kinds.ROWS),
 ]
 HEALTHY = row("healthy", answers(http(200, b'{"db": "ok"}')), OK, host="healthy.test", expect=("json.db == 'ok'",))

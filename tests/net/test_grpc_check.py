@@ -20,6 +20,7 @@ from support.http2 import (
     Visitor,
     frame,
     goaway,
+    says_no_more,
     sends,
     serve_http2,
 )
@@ -198,7 +199,7 @@ HEAD = frame(HEADERS, STATUS_200, flags=END_HEADERS, stream=1)
 @pytest.mark.parametrize(
     ("handler", "code", "message"),
     [
-        (sends(then="close"), "protocol", "the server closed the connection without an answer"),
+        (says_no_more(), "protocol", "the server closed the connection without an answer"),
         (sends(goaway(0, 11)), "protocol", "the server does not go on with the connection (ENHANCE_YOUR_CALM)"),
         (sends(frame(RST_STREAM, b"\0\0\0\7", stream=1)), "protocol", "the server broke off the stream"),
         (sends(flood=frame(PING, bytes(8))), "limit", "too many frames"),

@@ -151,6 +151,21 @@ def goaway(last: int, error: int = 0, text: bytes = b"") -> bytes:
     return frame(GOAWAY, last.to_bytes(4, "big") + error.to_bytes(4, "big") + text)
 
 
+def says_no_more(*pieces: bytes) -> Hostile:
+    """In the clear: wait for the request, send *pieces*, end the stream, and read on until the client leaves."""
+
+    async def handler(visitor: Visitor) -> None:
+        await visitor.flush()
+        await visitor.request()
+        for piece in pieces:
+            await visitor.stream.send_all(piece)
+        await visitor.stream.send_eof()  # type: ignore[attr-defined] # TLS has no such thing
+        while await visitor.stream.receive_some():
+            pass
+
+    return handler
+
+
 def sends(*pieces: bytes, flood: bytes = b"", then: str = "hold") -> Hostile:
     """Wait for the request, send *pieces* as they are, then *flood* again and again; `close` or `hold` at the end."""
 
