@@ -10,7 +10,7 @@ EVERY_CORE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscop
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint screenshots simulate planted crash bench bench-scale bench-face soak hostile hostile-clients lock clean
+.PHONY: run demo test lint screenshots simulate planted crash bench bench-scale bench-face soak hostile hostile-clients torture lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -42,6 +42,9 @@ soak: $(BENCH_VENV)/.benches  ## 200,000 probes, good and hostile mixed: nothing
 
 hostile: $(VENV)/.tests  ## every hostile server at once beside healthy endpoints: verdicts, overruns, lateness, memory
 	PYTHONPATH=tests $(BIN)/python -m hostile $(ARGS)
+
+torture: $(VENV)/.tests  ## plugins that do what none should, in both isolations: verdicts, time to dead, lateness of the healthy
+	PYTHONPATH=tests $(BIN)/python -m torture $(ARGS)
 
 hostile-clients: $(VENV)/.tests  ## clients that trickle, read nothing or send rubbish, against the real daemon; two minutes
 	PYTHONPATH=tests $(BIN)/python -m hostile.clients $(ARGS)

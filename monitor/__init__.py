@@ -20,6 +20,7 @@ notify      what the service manager is told
 supervisor  one checker task per endpoint
 recorder    observation to state, incident, alerts, store
 outbox      due deliveries to sinks
+isolation   checks in processes of their own
 imports     configs of other monitors as ours
 engine      all that works while the store is open
 daemon      the process: `monitor run`

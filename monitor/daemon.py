@@ -25,6 +25,7 @@ from monitor.core.schedule import longest_first_wait
 from monitor.core.tally import Tally
 from monitor.core.text import counted
 from monitor.engine import Engine
+from monitor.isolation.workers import Workers
 from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
@@ -159,6 +160,7 @@ class Daemon:
         self.rand = rand or SystemRand()
         self._net = net or SocketNet()
         self._processes = Processes(memory=config.worker_memory)
+        self._workers = Workers(memory=config.worker_memory)
         self._run_sync = run_sync
         self._front = front
         self._notifier = notifier or Notifier()
@@ -273,6 +275,7 @@ class Daemon:
         with self._front(self.config.listen) as front:
             async with (
                 self._processes,
+                self._workers,
                 open_steady_store(self.config.data_dir, clock=self.clock, run_sync=self._run_sync) as store,
             ):
                 engine = self._running = Engine(
@@ -285,6 +288,7 @@ class Daemon:
                     tally=self.tally,
                     not_ready=self.not_ready,
                     programs=self._processes,
+                    workers=self._workers,
                 )
                 await engine.load()
                 async with trio.open_nursery() as around:
@@ -298,5 +302,6 @@ class Daemon:
 
     async def _apply(self, config: Config, changed: Changes) -> None:
         self.config = config
-        self._processes.memory = config.worker_memory
+        self._processes.memory = self._workers.memory = config.worker_memory
         await self._engine.apply(config, changed)
+        self._workers.keep_only({endpoint.name for endpoint in config.enabled})

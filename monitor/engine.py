@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint, Observation
     from monitor.core.ports import Clock, Rand
-    from monitor.core.programs import Programs
+    from monitor.core.programs import Programs, Workers
     from monitor.core.tally import Tally
     from monitor.live import LiveFeed
     from monitor.net import Net
@@ -70,6 +70,7 @@ class Engine:
         tally: Tally,
         not_ready: Callable[[], str | None],
         programs: Programs | None = None,
+        workers: Workers | None = None,
     ) -> None:
         """Go by *config*; `load` comes next, then `run`. *not_ready* says what `/readyz` does."""
         self.config = config
@@ -78,6 +79,7 @@ class Engine:
         self._clock = clock
         self._tally = tally
         self._programs = programs
+        self._workers = workers
         self._slots = trio.CapacityLimiter(config.max_concurrent_probes)
         self._guests = trio.CapacityLimiter(_share(config))
         self._supervisor: Supervisor | None = None  # until there is a nursery for checkers
@@ -188,6 +190,7 @@ class Engine:
             beat=beat,
             companion=companion,
             programs=self._programs,
+            workers=self._workers,
         )
 
     async def apply(self, config: Config, changed: Changes) -> None:

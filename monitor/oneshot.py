@@ -10,6 +10,7 @@ import trio
 
 from monitor.core.model import Status
 from monitor.core.programs import DEFAULT_MEMORY
+from monitor.isolation.workers import Workers
 from monitor.limits import raise_descriptor_limit
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
@@ -68,7 +69,8 @@ async def _check(
     patience: float | None,
     memory: int,
 ) -> list[Observation]:
-    net, clock, processes = SocketNet(), SystemClock(), Processes(memory=memory)
+    net, clock = SocketNet(), SystemClock()
+    processes, workers = Processes(memory=memory), Workers(memory=memory)
     limiter = trio.CapacityLimiter(concurrency)
     found: dict[int, Observation] = {}
     signalled: list[int] = []
@@ -78,7 +80,9 @@ async def _check(
     async def probe(index: int, endpoint: Endpoint) -> None:
         async with limiter:
             on_start(endpoint)
-            found[index] = await probe_once(endpoint, net=net, clock=clock, mask=mask, programs=processes)
+            found[index] = await probe_once(
+                endpoint, net=net, clock=clock, mask=mask, programs=processes, workers=workers
+            )
 
     async def check(index: int, endpoint: Endpoint) -> None:
         await probe(index, endpoint)
@@ -100,7 +104,7 @@ async def _check(
             token.run_sync_soon(everything.cancel)
 
         with stop_on_signals(ask, patience=None):
-            async with processes, trio.open_nursery() as ticking:
+            async with processes, workers, trio.open_nursery() as ticking:
                 ticking.start_soon(tick)
                 async with trio.open_nursery() as probes:
                     for index, endpoint in enumerate(endpoints):

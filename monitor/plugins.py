@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 OURS = "nursery-monitor"
+_LOCAL = "monitor_local_"  # modules of local files
 
 T = TypeVar("T", Check, Sink)
 
@@ -83,11 +84,26 @@ def _module(name: str) -> ModuleType:
 
 def _file(name: str, directory: Path | None) -> ModuleType:
     """The module of a local file: loaded once per process, so that a reload of the config finds the same classes."""
-    path = Path(directory or "", name).absolute()
+    return load_file(Path(directory or "", name).absolute(), name)
+
+
+def local_file(module: str) -> Path | None:
+    """The file that *module* was loaded from, where it is that of a local file."""
+    found = sys.modules.get(module)
+    origin = getattr(found, "__file__", None)
+    return Path(origin) if module.startswith(_LOCAL) and origin is not None else None
+
+
+def load_file(path: Path, name: str | None = None) -> ModuleType:
+    """Load the local file *path* as a module, which has the same name in every process. Raises PluginError.
+
+    *name* is what people call it.
+    """
+    name = name or str(path)
     import hashlib  # noqa: PLC0415 - only for a check in a local file
 
     digest = hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-    known = f"monitor_local_{path.stem}_{digest}"
+    known = f"{_LOCAL}{path.stem}_{digest}"
     if known in sys.modules:
         return sys.modules[known]
     if not path.is_file():

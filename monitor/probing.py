@@ -20,12 +20,13 @@ from monitor.plugin import Check, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from monitor.companion import Companion
     from monitor.core.heartbeats import Beat
     from monitor.core.model import Endpoint
     from monitor.core.ports import Clock, Mask
-    from monitor.core.programs import Programs
+    from monitor.core.programs import Programs, Workers
     from monitor.net import Net
 
 TIMES = frozenset({"latency", "phases"})  # what a monitor that was held up measures wrongly
@@ -41,14 +42,18 @@ async def probe_once(
     beat: Beat | None = None,
     companion: Companion | None = None,
     programs: Programs | None = None,
+    workers: Workers | None = None,
+    probe_class: type[Probe] = Probe,
 ) -> Observation:
     """Probe *endpoint* once, within its timeout whatever its check or the server does.
 
     *mask* hides secrets in what people will read, None: there are none; *beat* is what came of an endpoint that is
-    heard and not asked; *companion* keeps what stays after the probe; *programs* runs what a check wants run. Raises
-    only `trio.Cancelled`, when we ourselves are cancelled.
+    heard and not asked; *companion* keeps what stays after the probe; *programs* runs what a check wants run;
+    *workers* probes what is isolated, None: nothing is. Raises only `trio.Cancelled`, when we ourselves are cancelled.
     """
-    probe = Probe(
+    if endpoint.isolated and workers is not None:
+        return await workers.look(endpoint, clock=clock, mask=mask, beat=beat)
+    probe = probe_class(
         net=net,
         clock=clock,
         expect=endpoint.expect,
@@ -66,18 +71,18 @@ async def probe_once(
     phase, mask = probe.current_phase, probe.masking(mask)
     try:
         duration = max(0.0, probe.finish(began))
-        verdict = _too_late(endpoint, probe, phase) if deadline_passed else _judged(answer, bug, phase)
+        verdict = too_late(endpoint, probe, phase) if deadline_passed else _judged(answer, bug, phase)
         if deadline_passed:
             duration = max(duration, float(endpoint.timeout))
         elif verdict.status in (Status.UP, Status.DEGRADED):
             verdict = _expected(endpoint, probe, verdict, duration)
-        if deadline_passed or _timed(endpoint, verdict):
-            verdict = _unless_held_up(clock.stalled() - stalled + probe.held_up, duration, verdict, phase)
-        verdict = _inverted(verdict) if endpoint.invert else verdict
+        if deadline_passed or timed(endpoint, verdict):
+            verdict = unless_held_up(clock.stalled() - stalled + probe.held_up, duration, verdict, phase)
+        verdict = inverted(verdict) if endpoint.invert else verdict
         return Observation(
             endpoint=endpoint.name,
             status=verdict.status,
-            reason=_readable(verdict.reason, mask),
+            reason=readable(verdict.reason, mask),
             started_at=started_at,
             duration=round(duration, 6),
             phases=_rounded(probe.phases),
@@ -85,13 +90,21 @@ async def probe_once(
         )
     except Exception as exc:  # noqa: BLE001 - the boundary's other half: facts, phases and errors are the check's own
         text = f"the check crashed: what it left cannot be used: {type(exc).__name__}: {describe(exc)}"
-        return Observation(
-            endpoint=endpoint.name,
-            status=Status.UNKNOWN,
-            reason=_readable(Reason(Code.CRASH, phase if isinstance(phase, str) else None, text), mask),
-            started_at=started_at,
-            duration=round(max(0.0, clock.monotonic() - began), 6),
-        )
+        reason = Reason(Code.CRASH, phase if isinstance(phase, str) else None, text)
+        return bare(endpoint, reason, mask, started_at=started_at, duration=clock.monotonic() - began)
+
+
+def bare(
+    endpoint: Endpoint, reason: Reason, mask: Mask | None, *, started_at: datetime, duration: float
+) -> Observation:
+    """An observation that has nothing but *reason* to tell."""
+    return Observation(
+        endpoint=endpoint.name,
+        status=reason.code.status,
+        reason=readable(reason, mask),
+        started_at=started_at,
+        duration=round(max(0.0, duration), 6),
+    )
 
 
 async def _contained(endpoint: Endpoint, probe: Probe, clock: Clock) -> tuple[object, BaseException | None, bool]:
@@ -149,15 +162,16 @@ def _failure(bug: BaseException, phase: str | None) -> Verdict:
     return Verdict(first.code.status, Reason(first.code, first.phase or phase, first.message))
 
 
-def _too_late(endpoint: Endpoint, probe: Probe, phase: str | None) -> Verdict:
-    if probe.own_trouble is not None:
+def too_late(endpoint: Endpoint, probe: Probe | None, phase: str | None) -> Verdict:
+    """What it is that the deadline passed, of a *probe* if we know it."""
+    if probe is not None and probe.own_trouble is not None:
         return Verdict.unknown(probe.own_trouble, phase=phase)
     during = f" (during {phase})" if phase else ""
     text = f"no answer within {seconds_text(endpoint.timeout)}{during}"
     return Verdict(Status.DOWN, Reason(Code.TIMEOUT, phase, text))
 
 
-def _timed(endpoint: Endpoint, verdict: Verdict) -> bool:
+def timed(endpoint: Endpoint, verdict: Verdict) -> bool:
     """Can *verdict* be as bad as it is because of the time it took?"""
     if verdict.status not in (Status.DOWN, Status.DEGRADED):
         return False
@@ -166,7 +180,7 @@ def _timed(endpoint: Endpoint, verdict: Verdict) -> bool:
     return not TIMES.isdisjoint(endpoint.expect.names | endpoint.degraded.names)
 
 
-def _unless_held_up(held_up: float, duration: float, verdict: Verdict, phase: str | None) -> Verdict:
+def unless_held_up(held_up: float, duration: float, verdict: Verdict, phase: str | None) -> Verdict:
     """*verdict*, unless the monitor itself lost more than a tenth of the *duration*: then it cannot tell."""
     if held_up <= duration / 10:
         return verdict
@@ -186,7 +200,7 @@ def _expected(endpoint: Endpoint, probe: Probe, verdict: Verdict, duration: floa
     return verdict
 
 
-def _inverted(verdict: Verdict) -> Verdict:
+def inverted(verdict: Verdict) -> Verdict:
     """Of an endpoint that should not work. Working badly is working; what the monitor cannot tell stays so."""
     match verdict.status:
         case Status.UNKNOWN:
@@ -206,7 +220,7 @@ def _rounded(phases: Mapping[str, float]) -> dict[str, float]:
     return {name: round(seconds, 6) for name, seconds in phases.items()}
 
 
-def _readable(reason: Reason, mask: Mask | None) -> Reason:
+def readable(reason: Reason, mask: Mask | None) -> Reason:
     """A reason fit for people: secrets masked, one line, bounded."""
     if not reason.message:
         return reason

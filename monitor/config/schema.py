@@ -122,11 +122,6 @@ def _some_targets(targets: tuple[str, ...] | dict[str, str]) -> None:
         raise ValueError("expected at least one target")
 
 
-def _isolation(name: str) -> None:
-    if name != "task":
-        raise ValueError("not available yet")
-
-
 def _once_each(names: tuple[str, ...]) -> None:
     for index, name in enumerate(names):
         if name in names[:index]:
@@ -231,7 +226,9 @@ class EndpointTable(DefaultsTable):
     )
     targets_file: str | None = key(default=None, doc="the same for those in a file of Prometheus' file_sd, or a glob")
     invert: bool = key(default=False, doc="it should fail: down is up, up and degraded are down, unknown stays unknown")
-    isolation: Literal["task", "process"] = key(default="task", doc="where its check runs", validator=_isolation)
+    isolation: Literal["task", "process"] = key(
+        default="task", doc="where its check runs: among all others, or in a process that is killed when it overruns"
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -31,6 +31,12 @@ class Masker:
         both._values = self._values | other._values
         return both
 
+    def within(self, data: bytes) -> Masker:
+        """One that masks of all values those that stand in *data*, and knows of no other."""
+        own = Masker()
+        own._values = {value for value in self._values if value.encode("utf-8", "surrogatepass") in data}
+        return own
+
     def __bool__(self) -> bool:
         """Is there anything to mask?"""
         return bool(self._values)

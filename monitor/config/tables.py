@@ -66,6 +66,7 @@ class Draft:
             degraded=self.degraded,
             group=table.group,
             enabled=table.enabled,
+            isolated=table.isolation == "process",
             sinks=all_sinks if table.sinks is None else table.sinks,
             alert_on=tuple(map(State, table.alert_on)),
             reminder_interval=None if table.reminder_interval == "never" else Duration.parse(table.reminder_interval),

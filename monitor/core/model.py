@@ -172,6 +172,7 @@ class Endpoint:
     degraded: Expectations
     group: str | None = None
     enabled: bool = True
+    isolated: bool = False  # is it probed in a process of its own?
     sinks: tuple[str, ...] = ()  # names, defaults already applied
     alert_on: tuple[State, ...] = (State.DOWN,)  # states worth an alert: DOWN, or DEGRADED too
     reminder_interval: Duration | None = None  # None: never

@@ -1,4 +1,4 @@
-"""Programs that checks run: what came of one, and who runs them."""
+"""Other processes, as checks and probes see them: programs, and what came of one; workers for isolated checks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from monitor.core.quantities import ByteSize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from monitor.core.heartbeats import Beat
+    from monitor.core.model import Endpoint, Observation
+    from monitor.core.ports import Clock, Mask
 
 DEFAULT_MEMORY = ByteSize(512 * 1024**2)  # for one, with all that it starts
 MOST_OUTPUT = 64 * 1024  # bytes that are kept of what a program prints
@@ -32,3 +36,10 @@ class Programs(Protocol):
 
     async def run(self, command: Sequence[str], *, env: Mapping[str, str], cwd: str | None = None) -> Ran:
         """Run *command*; see `Probe.run`."""
+
+
+class Workers(Protocol):
+    """Probes endpoints in processes of their own: `monitor.isolation.workers.Workers` is the real thing."""
+
+    async def look(self, endpoint: Endpoint, *, clock: Clock, mask: Mask | None, beat: Beat | None) -> Observation:
+        """Probe *endpoint* once; see `probing.probe_once`, which is the one who asks."""

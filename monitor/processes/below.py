@@ -12,6 +12,8 @@ import signal
 import traceback
 from typing import Any, NoReturn
 
+from monitor.processes import tree
+
 _NICENESS = 10  # what is computed here waits for what the monitor itself has to do
 _MOST_DESCRIPTORS = 1 << 20  # the kernel's own limit; one call closes them all
 _FIRST_TO_GO = b"500"  # of 1000: where the machine has no memory left, the kernel takes these before the monitor
@@ -41,6 +43,7 @@ def become(job: dict[str, Any], channel: int | None, *, out: int, err: int, fail
 
 def _prepare(memory: int, out: int, err: int) -> None:
     os.setsid()
+    tree.die_with_parent()  # should somebody kill the keeper
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)

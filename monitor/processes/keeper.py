@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -89,19 +90,26 @@ class Keeper:
             self._watch(selector)
             selector.unregister(self._leash)
             selector.unregister(bell)
-            gone = tree.end_all()
+            gone = tree.end_all(session=self._child)
             self._read_rest(selector)
         self._report(gone, failed)
+        for each in (bell, hammer, self._leash):
+            each.close()
 
     def _watch(self, selector: selectors.BaseSelector) -> None:
         look = time.monotonic() + _LOOK
         while self._code is None and self._why is None:
             for key, _ in selector.select(max(0.0, look - time.monotonic()) if self._busy else None):
                 key.data()
-            if self._busy and time.monotonic() >= look:
-                look = time.monotonic() + _LOOK
-                if tree.resident(tree.below(os.getpid())) > self._job["memory"]:
+            if self._busy and (began := time.monotonic()) >= look:
+                found = tree.below(os.getpid())
+                if tree.has_more_than(self._job["memory"], found, interrupted=self._is_told_something):
                     self._why = "memory"
+                now = time.monotonic()
+                look = now + max(_LOOK, 4 * (now - began))
+
+    def _is_told_something(self) -> bool:
+        return bool(select.select([self._leash], [], [], 0)[0])
 
     def _children(self, bell: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -24,7 +24,7 @@ from monitor.core.programs import DEFAULT_MEMORY, MOST_OUTPUT, Ran
 from monitor.core.quantities import ByteSize, shown
 from monitor.processes.frames import FrameError, framed, next_frame
 from monitor.processes.keeper import BUSY, IDLE
-from monitor.processes.zygote import KEEP, LOAD
+from monitor.processes.zygote import KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ class Processes:
     """Starts processes; `open_processes` makes one."""
 
     def __init__(self, *, modules: Sequence[str] = (), memory: int = DEFAULT_MEMORY) -> None:
-        """Start nothing yet. *modules* are what `preload` loads; *memory* in bytes is for one with all below it."""
+        """Start nothing yet. *modules* are loaded once, for all; *memory* in bytes is for one with all below it."""
         self.memory = memory
         self._modules = tuple(modules)
         self._zygote: subprocess.Popen[bytes] | None = None
@@ -110,11 +110,6 @@ class Processes:
         self._starting = trio.Lock()
         # Its own: threads of plugins that hang must not keep anybody from starting.
         self._threads = trio.CapacityLimiter(2)
-
-    async def preload(self) -> None:
-        """Have the modules loaded once, before they are needed."""
-        with contextlib.suppress(OSError):
-            await (await self._ask_where()).send(LOAD)
 
     async def keeper(self, channel: socket.socket | None = None) -> Leash:
         """Fork a keeper; what is below it gets *channel*, which is closed here. Raises ProbeError."""
@@ -161,7 +156,7 @@ class Processes:
         if ended.failed:
             raise _failure(f"expected a program that can be started, got {shown(command[0])}: {ended.failed}")
         if ended.why == "memory":
-            raise ProbeError(Reason(Code.LIMIT, None, f"it used more than {ByteSize(self.memory)} of memory"))
+            raise ProbeError(Reason(Code.CRASH, None, f"the program used more than {ByteSize(self.memory)} of memory"))
         if ended.code is None:
             raise _failure("the monitor lost sight of the program: the process that watches it was killed")
         return Ran(code=ended.code, out=ended.out, err=ended.err)

@@ -14,35 +14,50 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 LINUX = sys.platform == "linux"
-_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+_NAP, _FIRST_WAIT, _LONGEST_WAIT = 0.001, 0.01, 0.1  # seconds
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def adopt_orphans() -> None:
     """From now on, what is below this process and loses its parent becomes a child of this one."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """From now on, the end of the parent is ours as well."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
     if LINUX:
         import ctypes  # noqa: PLC0415 - what needs it is a process of its own
 
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-def below(*roots: int) -> list[int]:
-    """Every process below the *roots*, not these themselves; parents before children. Empty where there is no /proc."""
+def below(root: int, *, spare: frozenset[int] = frozenset()) -> dict[int, int]:
+    """Every process below *root*, not itself, with its process group; without *spare* and what is below those.
+
+    It is one look: what is started meanwhile is not half in it. Empty where there is no /proc.
+    """
     children: dict[int, list[int]] = {}
-    for pid, parent in _parents():
+    groups: dict[int, int] = {}
+    for pid, parent, group in _all():
         children.setdefault(parent, []).append(pid)
-    found: list[int] = []
-    for root in roots:
-        found += children.get(root, ())
+        groups[pid] = group
+    found = [root]
     for pid in found:  # it grows meanwhile
-        found += children.get(pid, ())
-    return found
+        found += (child for child in children.get(pid, ()) if child not in spare)
+    del found[0]
+    return {pid: groups[pid] for pid in found}
 
 
-def _parents() -> Iterator[tuple[int, int]]:
+def _all() -> Iterator[tuple[int, int, int]]:
+    """Each process there is, its parent and its group."""
     try:
         names = os.listdir("/proc")  # noqa: PTH208 - a thousand times a second under a bomb
     except OSError:
@@ -51,54 +66,82 @@ def _parents() -> Iterator[tuple[int, int]]:
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
                 # The name of the program, in brackets, may hold anything.
-                yield int(name), int(file.read().rpartition(b")")[2].split()[1])
+                _, parent, group, *_ = file.read().rpartition(b")")[2].split(None, 4)
+                yield int(name), int(parent), int(group)
 
 
-def resident(pids: list[int]) -> int:
-    """Bytes of memory that *pids* have; what they share counts for each."""
-    pages = 0
+def has_more_than(memory: int, pids: Iterable[int], *, interrupted: Callable[[], bool]) -> bool:
+    """Have *pids* more than *memory* bytes together? What several share counts in parts.
+
+    That takes the kernel milliseconds for each of many that share much; where it is *interrupted*, nothing is known.
+    """
+    pids = list(pids)
+    if sum(map(_resident, pids)) <= memory:  # what is shared counts for each: quick, and never too little
+        return False
+    total = 0
     for pid in pids:
-        with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
-            pages += int(file.read().split()[1])
-    return pages * _PAGE
+        if interrupted():
+            return False
+        total += _share(pid)
+    return total > memory
 
 
-def end_all(*, spare: frozenset[int] = frozenset(), patience: float = 5.0) -> bool:
+def _resident(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * _PAGE
+    return 0
+
+
+def _share(pid: int) -> int:
+    with contextlib.suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:  # noqa: PTH123
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"Pss:"))
+    return _resident(pid)
+
+
+def end_all(*, spare: frozenset[int] = frozenset(), session: int = 0, patience: float = 5.0) -> bool:
     """Kill every process below this one and reap it; is none left?
 
     *spare* are children that stay, with all below them. What forks as fast as it is killed is stopped first, all of
-    it: only then can nothing be missed. What belongs to somebody else (setuid) may stay.
+    it, and by groups: what is never seen, because it lives for less than a look, is in the group of one that was.
+    What belongs to somebody else (setuid) may stay. *session* is that of the child, which began as a group.
     """
     if not spare and not reap():
         return True  # as nearly always: it has ended by itself, and left nothing
     me, deadline = os.getpid(), time.monotonic() + patience
-    stopped: set[int] = set()
+    own, stopped, wait = os.getpgrp(), set[int](), _FIRST_WAIT
     while True:
-        spared = set(below(*spare)) | spare if spare else spare
-        found = [pid for pid in below(me) if pid not in spared]
-        fresh = [pid for pid in found if pid not in stopped]
+        found = below(me, spare=spare)
+        groups = {*found.values(), session} - {0, own}
+        fresh = found.keys() - stopped
         late = time.monotonic() > deadline
-        for pid in fresh:
-            _signal(pid, signal.SIGSTOP)
+        _signal(signal.SIGSTOP, fresh, groups if fresh else ())
         stopped.update(fresh)
         if fresh and not late:
             continue  # whatever they started before they stopped
-        for pid in found:
-            _signal(pid, signal.SIGKILL)
+        _signal(signal.SIGKILL, found, groups)
         stopped.intersection_update(found)
-        if spare:
-            if not found:
-                return True
-        elif not reap():
+        if (not found) if spare else (not _reaped_within(wait)):
             return True
         if late:
             return False
-        time.sleep(0.001)
+        wait = min(2 * wait, _LONGEST_WAIT)  # looking is work, too, and a thousand take a while to die
 
 
-def _signal(pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, number)
+def _reaped_within(patience: float) -> bool:
+    """Reap for so many seconds, at most; is there anything left?"""
+    deadline = time.monotonic() + patience
+    while reap():
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(_NAP)
+    return False
+
+
+def _signal(number: int, pids: Iterable[int], groups: Iterable[int]) -> None:
+    for call, targets in ((os.killpg, groups), (os.kill, pids)):
+        for target in targets:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                call(target, number)
 
 
 def reap(into: dict[int, int] | None = None) -> bool:

@@ -18,21 +18,19 @@ import sys
 from monitor.processes import keeper, tree
 
 KEEP = b"k"  # with the leash, and a channel for what is below it
-LOAD = b"l"  # load the modules of the command line, so that every fork has them
 
 
 class Zygote:
     """Everything that it holds."""
 
-    def __init__(self, control: socket.socket, modules: list[str]) -> None:
+    def __init__(self, control: socket.socket) -> None:
         """Be asked over *control*."""
         self._control = control
-        self._modules = modules
         self._keepers: set[int] = set()
 
     def run(self) -> None:
         """Fork as asked, until nobody can ask any more; then wait for the keepers, whose leashes are let go as well."""
-        bell = ring_for_children()
+        bell, hammer = ring_for_children()
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ, self._asked)
             selector.register(bell, selectors.EVENT_READ, lambda: drained(bell))
@@ -44,6 +42,8 @@ class Zygote:
         while self._keepers:
             rung(bell)
             self._reap()
+        for each in (bell, hammer, self._control):
+            each.close()
 
     def _asked(self) -> bool:
         byte, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
@@ -53,11 +53,6 @@ class Zygote:
                 if pid == 0:
                     keeper.main(*descriptors)
                 self._keepers.add(pid)
-        elif byte == LOAD:
-            for module in self._modules:
-                importlib.import_module(module)
-            gc.collect()
-            gc.freeze()  # pages that no round of the collector writes to are shared by every fork
         for descriptor in descriptors:
             os.close(descriptor)
         return bool(byte)
@@ -72,14 +67,14 @@ class Zygote:
             tree.end_all(spare=frozenset(self._keepers))
 
 
-def ring_for_children() -> socket.socket:
-    """A socket that can be read when a child ends."""
+def ring_for_children() -> tuple[socket.socket, socket.socket]:
+    """A socket that can be read when a child ends, and the other end of it."""
     bell, hammer = socket.socketpair()
     bell.setblocking(False)
     hammer.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(hammer.detach(), warn_on_full_buffer=False)
-    return bell
+    signal.set_wakeup_fd(hammer.fileno(), warn_on_full_buffer=False)
+    return bell, hammer
 
 
 def drained(bell: socket.socket) -> bool:
@@ -105,7 +100,11 @@ def main() -> None:
     os.dup2(null, 0)
     os.close(null)
     tree.adopt_orphans()
-    Zygote(control, sys.argv[1:]).run()
+    for module in sys.argv[1:]:  # so that every fork has them
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # pages that no round of the collector writes to are shared by every fork
+    Zygote(control).run()
 
 
 if __name__ == "__main__":

@@ -221,8 +221,8 @@ async def test_who_takes_too_much_memory_is_ended(look: Any, processes: Processe
         time.sleep(1000)
         """
     seen = await look(*script(text), timeout=30)
-    assert (seen.status, seen.reason.code) == (Status.DOWN, Code.LIMIT)
-    assert seen.reason.message == "it used more than 64 MiB of memory"
+    assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.CRASH)
+    assert seen.reason.message == "the program used more than 64 MiB of memory"
 
 
 async def test_a_hundred_at_once_and_a_zygote_that_somebody_killed(look: Any, processes: Processes) -> None:

@@ -48,7 +48,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "maintenance",
         }
     ),
-    frozenset({"selfwatch", "testing"}),
+    frozenset({"selfwatch", "testing", "isolation"}),
     frozenset({"engine"}),
     frozenset({"daemon", "oneshot", "trial", "imports", "backtest"}),
     frozenset({"demo"}),
@@ -64,6 +64,7 @@ MAY_BE_IMPURE = {
     "monitor.system": "is the real clock and the real dice",
     "monitor.net": "is the way out",
     "monitor.processes": "is the way to other processes",
+    "monitor.isolation": "speaks with them over sockets",
     "monitor.web.server": "sets options on the sockets of its own listener",
     "monitor.sinks.smtp": "speaks by the standard library, whose connection it must be able to shut down",
     "monitor.notify": "speaks to the service manager, on its socket and by its clock",
