@@ -36,7 +36,17 @@ ca_file = "ca.pem"
 name = "log"
 type = "log"
 """
-TARGETS = {"monitor check https://…": 0.5, "monitor --help": 0.2, "monitor validate": 0.2}
+MANY = 20_000
+ONE_OF_MANY = """
+[[endpoint]]
+name = "endpoint {number}"
+group = "group {group}"
+url = "https://host-{number}.example.org/health"
+expect = ["status == 200", "latency < duration('2s')"]
+labels = {{ team = "team {group}" }}
+"""
+VALIDATE_MANY = f"monitor validate, {MANY:,}"
+TARGETS = {"monitor check https://…": 0.5, "monitor --help": 0.2, "monitor validate": 0.2, VALIDATE_MANY: 2.0}
 
 
 @contextmanager
@@ -125,11 +135,14 @@ def prepared() -> Iterator[tuple[dict[str, list[str]], Path]]:
     with tempfile.TemporaryDirectory() as name, tls_server(Path(name)) as url:
         directory = Path(name)
         (directory / "config.toml").write_text(CONFIG.format(url=url))
+        many = "".join(ONE_OF_MANY.format(number=number, group=number % 50) for number in range(MANY))
+        (directory / "many.toml").write_text(many)
         commands = {
             "python -c pass": [python, "-c", "pass"],
             "python -c 'import httpx'": [python, "-c", "import httpx"],
             "monitor --help": [*monitor, "--help"],
             "monitor validate": [*monitor, "validate"],
+            VALIDATE_MANY: [*monitor, "--config", "many.toml", "validate"],
             "monitor check https://…": [*monitor, "check", url],
         }
         yield commands, directory

@@ -6,6 +6,7 @@ lists; cattrs finds the hook for a type, and keeps it, so that a class is looked
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -269,7 +270,7 @@ class Fields:
 def built(cls: type[T], values: Mapping[str, Any], found: Found) -> T:
     """Make a *cls* of *values*; raises Mistakes with *found* and everything its validators have to say."""
     failure: Exception | None = None
-    arguments = {key_of(each): each.alias or each.name for each in attrs.fields(cls)}  # type: ignore[arg-type]  # attrs
+    arguments = _arguments(cls)
     if not found:
         try:
             return cls(**{arguments[name]: value for name, value in values.items()})
@@ -286,6 +287,12 @@ def built(cls: type[T], values: Mapping[str, Any], found: Found) -> T:
     if not seen and failure is not None:
         seen = mistakes(failure)
     raise Mistakes(seen) from failure
+
+
+@functools.cache
+def _arguments(cls: type) -> Mapping[str, str]:
+    """What the constructor of *cls* calls each of its keys."""
+    return {key_of(each): each.alias or each.name for each in attrs.fields(cls)}
 
 
 def _kinds(cls: type) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,7 +57,8 @@ def load(path: Path, *, environ: Mapping[str, str], registry: Registry | None = 
     """
     sights = Sights()
     try:
-        return _Loading(path, environ, sights).config(registry or Registry())
+        with _collecting_no_garbage():
+            return _Loading(path, environ, sights).config(registry or Registry())
     except ConfigError as exc:
         exc.sights = sights  # whoever waits for the mistakes to be mended must know where
         raise
@@ -105,6 +108,18 @@ def _without(url: str, text: str) -> str:
     masker = Masker()
     remember_passwords(url, masker)
     return masker.thoroughly(text)
+
+
+@contextlib.contextmanager
+def _collecting_no_garbage() -> Iterator[None]:
+    """Nearly all that is made here stays: to look for garbage in it takes a fifth of the time, and finds none."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Loading:
