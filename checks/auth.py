@@ -17,7 +17,7 @@ class Basic:
     """A user's name and password."""
 
     username: str = check_option(doc="the user")
-    password: str = check_option(doc="the password")
+    password: str = check_option(doc="the password", secret=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +25,7 @@ class Digest:
     """A user's name and password, which the server does not get to see (RFC 7616)."""
 
     username: str = check_option(doc="the user")
-    password: str = check_option(doc="the password")
+    password: str = check_option(doc="the password", secret=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -34,7 +34,7 @@ class OAuth2:
 
     token_url: str = check_option(doc="where tokens are given out, http or https", validator=http_url)
     client_id: str = check_option(doc="the client")
-    client_secret: str = check_option(doc="its secret")
+    client_secret: str = check_option(doc="its secret", secret=True)
     scopes: tuple[str, ...] = check_option(default=(), doc="what the token shall be good for", validator=scopes)
     parameters: dict[str, str] = check_option(factory=dict, doc="more to send, such as audience")
     credentials_in: Literal["header", "body"] = check_option(
@@ -52,7 +52,7 @@ class Auth:
     """How to authenticate: one of these."""
 
     basic: Basic | None = check_option(default=None, doc="user and password: { username, password }")
-    bearer: str | None = check_option(default=None, doc="a token", validator=one_line)
+    bearer: str | None = check_option(default=None, doc="a token", validator=one_line, secret=True)
     digest: Digest | None = check_option(default=None, doc="user and password, unseen: { username, password }")
     oauth2: OAuth2 | None = check_option(
         default=None, doc="client credentials: { token_url, client_id, client_secret, … }"

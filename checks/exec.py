@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import attrs
 
 from checks import perfdata
-from monitor.api import Check, Code, Fact, Metric, OptionError, Probe, Ran, Verdict, check_option
+from monitor.api import Check, Code, Fact, Metric, OptionError, Probe, Ran, Verdict, check_option, named_secrets
 
 
 def _command(words: tuple[str, ...]) -> None:
@@ -68,7 +68,10 @@ class Exec(Check):
 
     command: tuple[str, ...] = check_option(doc="the program and its arguments; no shell", validator=_command)
     env: dict[str, str] = check_option(
-        factory=dict, doc="environment variables; of the monitor's own it sees few", validator=_variables
+        factory=dict,
+        doc="environment variables; of the monitor's own it sees few",
+        validator=_variables,
+        secret=named_secrets,
     )
     directory: Path | None = check_option(default=None, doc="where it works; default where the monitor does")
 

@@ -16,7 +16,7 @@ import attrs
 from checks.auth import USER_AGENT
 from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.options import grpc_url, metadata, port_of
-from monitor.api import Code, Fact, Metric, OptionError, Probe, ProbeError, Reason, Verdict, check_option
+from monitor.api import Code, Fact, Metric, OptionError, Probe, ProbeError, Reason, Verdict, check_option, named_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -69,7 +69,9 @@ class Grpc(Connecting):
     url: str = check_option(doc="grpcs://example.org, or grpc:// for a server without TLS", validator=grpc_url)
     tls: bool = check_option(default=False, doc="speak TLS with grpc://, too")
     service: str = check_option(default="", doc="the service to ask about; default: the server as a whole")
-    metadata: dict[str, str] = check_option(factory=dict, doc="metadata to send", validator=metadata)
+    metadata: dict[str, str] = check_option(
+        factory=dict, doc="metadata to send", validator=metadata, secret=named_secrets
+    )
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()

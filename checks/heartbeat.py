@@ -30,7 +30,7 @@ class Heartbeat(Check):
         "run_time": Fact(timedelta(seconds=83), "from its `start` to this heartbeat, where there was one"),
     }
 
-    token: str = check_option(doc="the secret end of its URL, /api/v1/heartbeat/TOKEN", validator=_token)
+    token: str = check_option(doc="the secret end of its URL, /api/v1/heartbeat/TOKEN", validator=_token, secret=True)
     grace: Lifetime = check_option(default=Lifetime(60), doc="how much later than `interval` a heartbeat may come")
 
     @property

@@ -31,6 +31,7 @@ from monitor.api import (
     Probe,
     Verdict,
     check_option,
+    named_secrets,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Http(Proxied):
 
     url: str = check_option(doc="the URL, http or https", validator=http_url)
     method: str = check_option(default="GET", doc="the request's method", validator=method)
-    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
+    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers, secret=named_secrets)
     body: str | None = check_option(default=None, doc="body to send")
     json: Any = check_option(default=None, doc="body to send, as JSON", validator=json_value)
     auth: Auth | None = check_option(

@@ -25,6 +25,7 @@ from monitor.api import (
     Verdict,
     check_option,
     compile_all,
+    named_secrets,
 )
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class WebSocket(Proxied):
     }
 
     url: str = check_option(doc="the URL, ws or wss", validator=websocket_url)
-    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
+    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers, secret=named_secrets)
     subprotocols: tuple[str, ...] = check_option(default=(), doc="subprotocols to offer", validator=subprotocols)
     steps: tuple[Step, ...] = check_option(default=(), doc="what to send and what to wait for, in order")
     mode: Literal["visit", "hold"] = check_option(default="visit", doc="connect each time, or stay connected")

@@ -19,7 +19,7 @@ from monitor.net.nameservers import NameServer
 from monitor.net.proxy import Proxy
 from monitor.plugin import Check, OptionError, Probe, check_option
 from monitor.telling import Manner, Message, Sink
-from monitor.validators import certificates_file, headers_without, is_host, is_token, one_line, url_with
+from monitor.validators import certificates_file, headers_without, is_host, is_token, named_secrets, one_line, url_with
 
 __all__ = [
     "TLS",
@@ -64,6 +64,7 @@ __all__ = [
     "hold_identity",
     "is_host",
     "is_token",
+    "named_secrets",
     "one_line",
     "seconds_text",
     "shown",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 
 class OptionError(ValueError):
@@ -26,11 +26,14 @@ def check_option(
     factory: Callable[[], Any] | None = None,
     validator: Callable[[Any], None] | None = None,
     available: bool = True,
+    secret: bool | Callable[[Any], Iterable[str]] = False,
 ) -> Any:
     """Declare one option of a check or sink: an attrs field with its documentation.
 
     *doc* is one line for `monitor checks KIND` and the docs. *validator* takes the value and raises ValueError
-    with one sentence. An option that is documented but not *available* yet is refused in a config.
+    with one sentence. An option that is documented but not *available* yet is refused in a config. What is
+    *secret* is masked wherever people would see it, also where it stands in the config in clear: the texts in the
+    value, or those of them that a function gives.
     """
 
     if factory is not None:
@@ -39,8 +42,19 @@ def check_option(
         default=default,
         validator=None if validator is None else _naming_the_option(validator),
         kw_only=True,
-        metadata={"doc": doc, "available": available},
+        metadata={"doc": doc, "available": available, "secret": _texts_in if secret is True else secret or None},
     )
+
+
+def _texts_in(value: Any) -> Iterable[str]:
+    match value:
+        case str():
+            yield value
+        case list() | tuple():
+            for each in value:
+                yield from _texts_in(each)
+        case dict():
+            yield from _texts_in([*value.values()])
 
 
 def key_of(attribute: attrs.Attribute[Any]) -> str:

@@ -65,6 +65,20 @@ def setup(
         writer.close()
 
 
+@contextlib.contextmanager
+def plain(*, mask: Callable[[str], str]) -> Iterator[None]:
+    """Log warnings to stderr for as long as the block, of a command that ends soon: the masked message alone."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_PlainFormatter(mask))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
 class _Formatter(logging.Formatter):
     """Renders a record as one line, after the mask."""
 
@@ -90,6 +104,14 @@ class _TextFormatter(_Formatter):
     def format(self, record: logging.LogRecord) -> str:
         head = f"{self._time(record)} {record.levelname} {record.name}: {printable(self._message(record))}"
         return "\n".join([head, *(f"    {printable(line)}" for line in self._traceback(record))])
+
+
+class _PlainFormatter(_Formatter):
+    """The message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        lines = [self._message(record), *(f"    {line}" for line in self._traceback(record))]
+        return "\n".join(map(printable, lines))
 
 
 class _JsonFormatter(_Formatter):

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from monitor.core.quantities import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SECRET_NAME = re.compile(r"auth|cookie|credential|key|pass|secret|session|token", re.IGNORECASE)
 _LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _HOST = re.compile(r"[^\s/?#@\\\x00-\x20\x7f]+")
 _BAD_PORT = "with a port out of range 1-65535"
@@ -79,6 +80,14 @@ def is_host(name: str) -> bool:
 def is_token(text: str) -> bool:
     """Is *text* a token of HTTP (RFC 9110, 5.6.2), as a method, a header's name or a subprotocol must be?"""
     return _TOKEN.fullmatch(text) is not None
+
+
+def named_secrets(values: Mapping[str, str]) -> Iterator[str]:
+    """Those of *values* whose names say that they are secret, as of headers and environment variables."""
+    for name, value in values.items():
+        if _SECRET_NAME.search(name):
+            yield value
+            yield value.partition(" ")[2]  # without "Bearer"
 
 
 def headers_without(*own: str) -> Callable[[Mapping[str, str]], None]:

@@ -97,18 +97,19 @@ class _Selection:
         on_result: Callable[[Endpoint, Observation], None] = lambda _, __: None,
     ) -> list[Observation]:
         """Probe all of it; the results are in the order of the endpoints."""
-        from monitor import oneshot  # noqa: PLC0415 - trio comes with it; mistakes are told sooner
+        from monitor import logs, oneshot  # noqa: PLC0415 - trio comes with it; mistakes are told sooner
 
         try:
-            return oneshot.run(
-                self.endpoints,
-                concurrency=self.concurrency,
-                mask=self.mask,
-                patience=self.patience,
-                memory=self.memory,
-                on_start=on_start,
-                on_result=on_result,
-            )
+            with logs.plain(mask=self.mask):  # what a check of somebody's own says
+                return oneshot.run(
+                    self.endpoints,
+                    concurrency=self.concurrency,
+                    mask=self.mask,
+                    patience=self.patience,
+                    memory=self.memory,
+                    on_start=on_start,
+                    on_result=on_result,
+                )
         except oneshot.Interrupted:
             raise KeyboardInterrupt from None
 

@@ -33,16 +33,14 @@ def command(config: Path, sink: str | None) -> int:
 
     loaded = load(config, environ=os.environ)
     chosen = _chosen(loaded, sink)
-    import logging  # noqa: PLC0415
-
     import trio  # noqa: PLC0415
 
-    from monitor import trial  # noqa: PLC0415
+    from monitor import logs, trial  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # what a `log` sink says is its answer
     failed = 0
     for settings in chosen:
-        tried = trio.run(trial.send, settings)
+        with logs.plain(mask=loaded.masker):  # what a `log` sink says is its answer
+            tried = trio.run(trial.send, settings)
         failed += not tried.delivered
         word = "delivered" if tried.delivered else "failed"
         said = loaded.masker(tried.said)

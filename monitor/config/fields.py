@@ -27,7 +27,7 @@ from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Te
 from monitor.plugin import OptionError, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from monitor.config.positions import Path as Place
     from monitor.config.texts import Texts
@@ -77,6 +77,7 @@ class _Key:
     hook: Hook
     required: bool
     available: bool
+    secrets: Callable[[Any], Iterable[str]] | None  # of a value, whatever it looks like in the config
 
 
 class Fields:
@@ -148,6 +149,8 @@ class Fields:
             else:
                 try:
                     values[name] = key.hook(value, key.kind)
+                    if key.secrets is not None:
+                        self.texts.remember(key.secrets(values[name]))
                 except ValueError as exc:
                     found += mistakes(exc, name)
         return values, found
@@ -179,6 +182,7 @@ class Fields:
             self._converter.get_structure_hook(kind),
             required=attribute.default is attrs.NOTHING,
             available=attribute.metadata.get("available", True),
+            secrets=attribute.metadata.get("secret"),
         )
 
     def _text_in(self, value: object) -> object:
@@ -270,7 +274,7 @@ class Fields:
 def built(cls: type[T], values: Mapping[str, Any], found: Found) -> T:
     """Make a *cls* of *values*; raises Mistakes with *found* and everything its validators have to say."""
     failure: Exception | None = None
-    arguments = _arguments(cls)
+    arguments = _arguments(cls)  # type: ignore[arg-type]  # mypy: a class that is a type variable has no hash
     if not found:
         try:
             return cls(**{arguments[name]: value for name, value in values.items()})

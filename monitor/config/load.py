@@ -224,8 +224,6 @@ class _Loading:
         with self.problems.at(self.main, "monitor", "access"):
             given = monitor.get("access", {}) if isinstance(monitor, dict) else {}
             table = self._fields.table(AccessTable, given)
-        for token in (table.read_token, table.admin_token):
-            self.masker.remember(token)  # also where it stands in the file in clear
         return Access(public=table.public, read_token=table.read_token, admin_token=table.admin_token)
 
     def _included(self, patterns: Iterable[str]) -> Iterator[Source]:

@@ -174,8 +174,8 @@ class AccessTable:
     """`[monitor.access]`: who may see what over HTTP."""
 
     public: bool = key(default=False, doc="visitors see the endpoints that are public")
-    read_token: str = key(default="", doc="makes a reader; empty is none")
-    admin_token: str = key(default="", doc="makes an admin; empty is none")
+    read_token: str = key(default="", doc="makes a reader; empty is none", secret=True)
+    admin_token: str = key(default="", doc="makes an admin; empty is none", secret=True)
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, quote_plus
+
+from monitor.core.concealing import written
 
 _MASK = "***"
 _WHOLE_WORD_BELOW = 6  # a short value such as a port is masked only where it stands alone
@@ -11,7 +12,7 @@ _PIECE = 8  # characters in a row that a message may not share with a value
 
 
 class Masker:
-    """Replaces every remembered value in a text by `***`, also where it stands percent-encoded."""
+    """Replaces every remembered value in a text by `***`, also where it stands encoded."""
 
     def __init__(self) -> None:
         """Remember nothing yet."""
@@ -22,7 +23,7 @@ class Masker:
     def remember(self, value: str) -> None:
         """Mask *value* from now on; the empty string is no secret."""
         if value.strip():
-            self._values.update({value, quote(value, safe=""), quote(value), quote_plus(value)})
+            self._values.update(written(value))
             self._pattern = self._pieces = None
 
     def __or__(self, other: Masker) -> Masker:

@@ -50,7 +50,7 @@ class Draft:
     def endpoint(
         self, masker: Masker, all_sinks: tuple[str, ...], members: Mapping[str, Sequence[str]] | None = None
     ) -> Endpoint:
-        """The endpoint, its target masked, and those named that it depends on: all *members* of a family."""
+        """The endpoint, what people read of it masked, with all *members* of a family that it depends on."""
         table = self.table
         return Endpoint(
             name=table.name,
@@ -75,8 +75,8 @@ class Draft:
             depends_on=expanded(table.depends_on, members or {}),
             labels=table.labels,
             public=table.public,
-            description=table.description,
-            runbook=table.runbook,
+            description=None if table.description is None else masker(table.description),
+            runbook=None if table.runbook is None else masker(table.runbook),
             invert=table.invert,
             family=self.family,
         )

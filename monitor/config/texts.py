@@ -13,7 +13,7 @@ from monitor.config.sights import Sights
 from monitor.core.quantities import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from monitor.config.secrets import Masker
@@ -51,6 +51,11 @@ class Texts:
     def template(self, value: object) -> str:
         """The same for a text that is no secret where it comes from a file: what is *in* it may be shown."""
         return self._content(value) if type(value) is dict and "file" in value else self.read(value)
+
+    def remember(self, secrets: Iterable[str]) -> None:
+        """Have *secrets* masked, which stand in the config in clear."""
+        for each in secrets:
+            self._masker.remember(each)
 
     def _insert(self, match: re.Match[str]) -> str:
         if match[0] == "$$":

@@ -89,7 +89,7 @@ class Smtp(Sink):
     )
     tls: Literal["starttls", "tls", "none"] = check_option(default="starttls", doc="how the connection is secured")
     username: str = check_option(default="", doc="to sign in with; empty: without", validator=options.secret_line)
-    password: str = check_option(default="", doc="to sign in with", validator=options.secret_line)
+    password: str = check_option(default="", doc="to sign in with", validator=options.secret_line, secret=True)
     from_: str = check_option(doc="the address it comes from", validator=_address)
     to: tuple[str, ...] = check_option(doc="the addresses it goes to", validator=_recipients)
     verify: bool = check_option(default=True, doc="verify the server's certificate")

@@ -29,6 +29,7 @@ from monitor.api import (
     certificates_file,
     check_option,
     describe,
+    named_secrets,
 )
 from monitor.core.text import silent_about
 from monitor.sinks import options
@@ -51,15 +52,19 @@ class Webhook(Sink):
         default=None, doc="where to POST to, http or https; only pagerduty has a default", validator=options.webhook_url
     )
     secret: str | list[str] = check_option(
-        default="", doc="signing secret, whsec_<base64>; a list while rotating", validator=options.secrets
+        default="", doc="signing secret, whsec_<base64>; a list while rotating", validator=options.secrets, secret=True
     )
     format: Format = check_option(default="standard", doc="what the document looks like")
-    routing_key: str = check_option(default="", doc="for pagerduty: the integration key", validator=options.secret_line)
+    routing_key: str = check_option(
+        default="", doc="for pagerduty: the integration key", validator=options.secret_line, secret=True
+    )
     template: Template | None = check_option(default=None, doc="for template: Jinja2", validator=template.check)
     content_type: str = check_option(
         default="application/json", doc="for template: what it makes", validator=options.content_type
     )
-    headers: dict[str, str] = check_option(factory=dict, doc="headers to add", validator=options.headers)
+    headers: dict[str, str] = check_option(
+        factory=dict, doc="headers to add", validator=options.headers, secret=named_secrets
+    )
     verify: bool = check_option(default=True, doc="verify the server's certificate")
     ca_file: Path | None = check_option(default=None, doc="trusted authorities, PEM", validator=certificates_file)
 

@@ -37,7 +37,9 @@ depends_on = ["many"]
 GOOD = (CONFIGS / "good-everything.toml").read_text("utf-8") + MANY
 LINES = GOOD.splitlines(keepends=True)
 INCLUDED = (CONFIGS / "conf.d/good-1.toml").read_text("utf-8")
-TARGETS = json.dumps([{"targets": ["a.example.org:80", "tcp://b.example.org:81"], "labels": {"team": "x"}}, {"targets": []}])
+TARGETS = json.dumps(
+    [{"targets": ["a.example.org:80", "tcp://b.example.org:81"], "labels": {"team": "x"}}, {"targets": []}]
+)
 VALUES = [
     "5",
     '"x"',
