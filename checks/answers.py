@@ -62,6 +62,7 @@ HTTP_FACTS: Mapping[str, Fact] = {
     **CONNECTION_FACTS,
     "addresses": Fact({"192.0.2.7": "ok"}, 'with addresses = "all": what came of each'),
     "failing": Fact(0, 'with addresses = "all": how many of them fail'),
+    "reused": Fact(False, "with keepalive: was the connection kept from the probe before"),
     "step": Fact(1, "with steps: the one that it came to, counted from 1"),
     "body_size": Fact(
         1024,

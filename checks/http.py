@@ -69,7 +69,7 @@ class Http(Proxied):
     )
     body_limit: ByteSize = check_option(default=ByteSize(1024**2), doc="largest body, on the wire and decoded")
     http2: bool = check_option(default=False, doc="offer HTTP/2 to a server that speaks TLS")
-    keepalive: bool = check_option(default=False, doc="reuse the connection", available=False)
+    keepalive: bool = check_option(default=False, doc="keep the connection from one probe to the next")
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -83,13 +83,15 @@ class Http(Proxied):
             raise OptionError("steps", "expected no method, body or json beside steps, each of which has its own")
         if self.steps:
             _ = self.walk  # compiled now, so that a mistake is the config's
+        if self.addresses == "all" and self.keepalive:
+            raise OptionError("keepalive", 'expected no keepalive beside addresses = "all": one connection is kept')
         if self.addresses == "all" and self.proxy is not None:
             raise OptionError("addresses", 'expected no proxy beside addresses = "all": it is the proxy who connects')
 
     @property
     def stays(self) -> bool:
         """Does it keep something between two probes?"""
-        return self.auth is not None and self.auth.oauth2 is not None
+        return self.keepalive or (self.auth is not None and self.auth.oauth2 is not None)
 
     async def probe(self, probe: Probe) -> Verdict:
         """Send the request, follow redirects, judge the last answer; of one address, or of all of them."""
@@ -134,13 +136,18 @@ class Http(Proxied):
         at_home: bool = True,
         vet: Callable[[str], None] | None = None,
         body_limit: int | None = None,
+        keepalive: bool = True,
     ) -> Answer:
-        """Send *request* to the endpoint's own origin, which is *at_home*, or to another. Close what is returned."""
+        """Send *request* to the endpoint's own origin, which is *at_home*, or to another. Close what is returned.
+
+        Not with *keepalive*: by a connection of its own, whatever the config says.
+        """
         transport = probe.transport(
             tls=self.tls_setting if at_home else self._tls_elsewhere,
             addressing=addressing if at_home else self._addressing_elsewhere,
             vet=vet,
             body_limit=self.body_limit if body_limit is None else body_limit,
+            keepalive=self.keepalive and keepalive and at_home,
         )
         return await transport.exchange(request)
 

@@ -43,7 +43,9 @@ class Visit:
 
             async def ask(request: httpx.Request) -> Answer:
                 at_home = same_origin(check.home, request.url)
-                return await check.ask(aside, request, self._addressing, at_home=at_home, body_limit=TOKEN_LIMIT)
+                return await check.ask(
+                    aside, request, self._addressing, at_home=at_home, body_limit=TOKEN_LIMIT, keepalive=False
+                )
 
             return TokenSigner(auth.oauth2, self._probe, ask)
         return None

@@ -327,15 +327,20 @@ class Probe:
         vet: Vet | None = None,
         body_limit: int = DEFAULT_BODY_LIMIT,
         http2_only: bool = False,
+        keepalive: bool = False,
     ) -> Transport:
         """An httpx transport that opens a fresh connection for each request, bounded in size, phases measured.
 
-        With *http2_only* HTTP/2 is spoken in the clear, too, and with TLS the server must agree to it. What goes wrong
-        is an `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
+        With *http2_only* HTTP/2 is spoken in the clear, too, and with TLS the server must agree to it. With *keepalive*
+        the connection stays with the `companion`, if there is one: fact reused. What goes wrong is an
+        `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
         """
-        return _transport_class()(
-            self.connect, self, tls=tls, addressing=addressing, vet=vet, body_limit=body_limit, http2_only=http2_only
-        )
+        options: dict[str, Any] = {"tls": tls, "addressing": addressing, "vet": vet, "body_limit": body_limit}
+        if keepalive and self.companion is not None:
+            from monitor.net.keeping import KeepingTransport  # noqa: PLC0415 - as httpx
+
+            return KeepingTransport(self.connect, self, keep=self.keep, let_go=self.companion.let_go, **options)
+        return _transport_class()(self.connect, self, http2_only=http2_only, **options)
 
     @property
     def http(self) -> httpx.AsyncClient:

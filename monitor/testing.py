@@ -339,6 +339,7 @@ class _Stream:
     ip = _IP
     ragged = False
     alpn = None
+    is_quiet = True
 
     def __init__(
         self, stream: trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]

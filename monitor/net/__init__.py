@@ -99,6 +99,10 @@ class Stream(Protocol):
     def alpn(self) -> str | None:
         """The application protocol that TLS agreed upon, such as `h2`; None: it did not, or there is no TLS."""
 
+    @property
+    def is_quiet(self) -> bool:
+        """Has nothing come on a connection that was left alone, not even its end? Where something has, it is lost."""
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of *data*."""
 

@@ -13,7 +13,7 @@ import trio
 from monitor.net.http import AnswerReader, decoder_for
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from monitor.net import Stream, Trace
     from monitor.net.http import Decoder, Head, Headers
@@ -50,6 +50,10 @@ class Reader(Protocol):
     def take(self) -> list[bytes]:
         """The pieces of the body that have come since the last call."""
 
+    @property
+    def can_go_on(self) -> bool:
+        """Is the answer over, and the connection good for another one?"""
+
     def let_go(self) -> None:
         """Feed no more."""
 
@@ -69,7 +73,7 @@ class Prepared:
 class WholeAnswer:
     """See `monitor.net.Answer`."""
 
-    __slots__ = ("_head", "_limit", "_reader", "_stream", "headers", "status", "version")
+    __slots__ = ("_head", "_let_go", "_limit", "_reader", "_stream", "headers", "status", "version")
 
     def __init__(self, head: Head, reader: Reader, stream: Side, limit: int) -> None:
         """Take over *stream*; the body, decoded, may have *limit* bytes."""
@@ -80,6 +84,7 @@ class WholeAnswer:
         self._reader = reader
         self._stream = stream
         self._limit = limit
+        self._let_go: Callable[[], None] | None = None
 
     @property
     def trailers(self) -> Headers:
@@ -114,9 +119,16 @@ class WholeAnswer:
             whole += reader.take()
         return b"".join(whole)
 
+    def keep(self, let_go: Callable[[], None]) -> None:
+        """Leave the connection open in the end, if it is good for another answer; else call *let_go*."""
+        self._let_go = let_go
+
     def close(self) -> None:
         """Close the connection; what was not read is lost."""
-        self._stream.close()
+        if self._let_go is None:
+            self._stream.close()
+        elif not self._reader.can_go_on:
+            self._let_go()
         self._reader.let_go()
 
 

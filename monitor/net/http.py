@@ -55,8 +55,8 @@ class Head:
         return not self.all(b"content-length") and not self.all(b"transfer-encoding")
 
 
-def render_request(method: str, target: bytes, headers: Headers, body: bytes) -> bytes:
-    """Render a request that asks for the connection to be closed after it.
+def render_request(method: str, target: bytes, headers: Headers, body: bytes, *, close: bool = True) -> bytes:
+    """Render a request that asks for the connection to be closed after it, or to be kept.
 
     Raises ValueError for what would let a value break out of its line.
     """
@@ -66,7 +66,7 @@ def render_request(method: str, target: bytes, headers: Headers, body: bytes) ->
             raise ValueError(f"header {name!r} holds a line break, a NUL or an empty name")
         if name.lower() != b"connection":
             parts += (name, b": ", value, b"\r\n")
-    parts += (b"Connection: close\r\n\r\n", body)
+    parts += (b"Connection: close\r\n\r\n" if close else b"Connection: keep-alive\r\n\r\n", body)
     return b"".join(parts)
 
 
@@ -141,6 +141,15 @@ class AnswerReader:
             raise self._failure
         pieces, self._body = self._body, []
         return pieces
+
+    @property
+    def can_go_on(self) -> bool:
+        """Is the answer over, and the connection good for another one?"""
+        head = self.head
+        if head is None or not self.complete or self._failure is not None or head.version != "1.1":
+            return False
+        has_end = self._without_body or head.status in (204, 304) or not head.close_delimited
+        return has_end and not any(b"close" in value.lower() for value in head.all(b"connection"))
 
     def let_go(self) -> None:
         """Feed no more: the parser refers to us, and a circle of the two would wait for the garbage collector."""

@@ -139,6 +139,11 @@ class Http2Reader:
         pieces, self._body = self._body, []
         return pieces
 
+    @property
+    def can_go_on(self) -> bool:
+        """See `AnswerReader`."""
+        return self.complete and self._failure is None and not self.session.is_leaving
+
     def let_go(self) -> None:
         """Nothing refers back to us."""
 

@@ -31,6 +31,11 @@ class NestedStream:
         """See `monitor.net.Stream`."""
         return cast("str | None", self._inner.selected_alpn_protocol())
 
+    @property
+    def is_quiet(self) -> bool:
+        """It cannot be seen from here."""
+        return False
+
     async def handshake(self) -> ssl.SSLObject:
         """Shake hands. Raises OSError, as `ssl` does, or BrokenResourceError for the connection below."""
         try:

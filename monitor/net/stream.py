@@ -58,6 +58,20 @@ class SocketStream:
         """See `monitor.net.Stream`."""
         return None if self._records is None else self._records.session.selected_alpn_protocol()
 
+    @property
+    def is_quiet(self) -> bool:
+        """See `monitor.net.Stream`."""
+        try:
+            if self._records is not None:
+                self._records.opened(1)
+            else:
+                self._socket.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            pass
+        return False
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of *data*."""
         self._sends += 1

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from monitor.net import Addressing, Stream, Trace, Vet
+    from monitor.net.http2 import Session
     from monitor.net.proxy import Proxy
 
 _PORTS = {"http": 80, "https": 443}
-_PREPARED = "monitor.prepared"
+PREPARED, PREPARED_TO_STAY = "monitor.prepared", "monitor.prepared.to_stay"
 _ERRORS: dict[Code, type[httpx.TransportError]] = {
     Code.DNS: httpx.ConnectError,
     Code.CONNECT: httpx.ConnectError,
@@ -69,7 +70,7 @@ class Transport(httpx.AsyncBaseTransport):
         ProbeError, or `trio.BrokenResourceError` caused by one.
         """
         proxy = self._addressing.proxy
-        prepared = request.extensions.get(_PREPARED) or await _prepare(request, proxy)
+        prepared = request.extensions.get(PREPARED) or await prepare(request, proxy)
         if prepared.by_proxy and proxy is not None:
             return await self._ask_proxy(prepared, proxy)
         stream = await self._connect(
@@ -94,27 +95,30 @@ class Transport(httpx.AsyncBaseTransport):
             raise probe_error(Code.PROTOCOL, "the server does not speak HTTP/2: it did not agree to it (ALPN)", "tls")
         return agreed or self._http2_only
 
-    async def _by_http2(self, request: httpx.Request, stream: Stream) -> WholeAnswer:
+    async def _by_http2(self, request: httpx.Request, stream: Stream, session: Session | None = None) -> WholeAnswer:
         from monitor.net import http2  # noqa: PLC0415 - for those who offer it to the server
 
         url = request.url
         prepared = http2.prepare(
             request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread(), scheme=url.scheme
         )
-        return await http2.exchange(prepared, http2.Session(), stream, self._trace, body_limit=self._body_limit)
+        session = session or http2.Session()
+        return await http2.exchange(prepared, session, stream, self._trace, body_limit=self._body_limit)
 
     async def _ask_proxy(self, prepared: Prepared, proxy: Proxy) -> WholeAnswer:
         """Have the proxy send the request, which is not encrypted: RFC 9112, 3.2.2."""
-        to_proxy = attrs.evolve(self._addressing, proxy=attrs.evolve(proxy, tunnel=False))
-        stream = await self._connect(prepared.host, prepared.port, tls=None, addressing=to_proxy, vet=self._vet)
+        stream = await self._reach_proxy(prepared, proxy)
         try:
             answer = await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
-            if answer.status == 407:
-                raise probe_error(Code.CONNECT, proxy.refusal(answer.status, prepared.host), PHASE)
+            refuse_407(answer, proxy, prepared)
         except BaseException:
             stream.close()
             raise
         return answer
+
+    async def _reach_proxy(self, prepared: Prepared, proxy: Proxy) -> Stream:
+        to_proxy = attrs.evolve(self._addressing, proxy=attrs.evolve(proxy, tunnel=False))
+        return await self._connect(prepared.host, prepared.port, tls=None, addressing=to_proxy, vet=self._vet)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*; the response's body is read as it is iterated over."""
@@ -155,8 +159,17 @@ class _Body(httpx.AsyncByteStream):
         self._answer.close()
 
 
-async def _prepare(request: httpx.Request, proxy: Proxy | None) -> Prepared:
-    """Work out what to send where; kept with the request, which goes through the same *proxy* each time."""
+def refuse_407(answer: WholeAnswer, proxy: Proxy, prepared: Prepared) -> None:
+    """Raise ProbeError where *answer* is the proxy's own: it lets nobody in."""
+    if answer.status == 407:
+        raise probe_error(Code.CONNECT, proxy.refusal(answer.status, prepared.host), PHASE)
+
+
+async def prepare(request: httpx.Request, proxy: Proxy | None, *, close: bool = True) -> Prepared:
+    """Work out what to send where; kept with the request, which goes by the same way each time.
+
+    *close*: the server is asked to close the connection after it.
+    """
     url = request.url
     if url.scheme not in _PORTS or not url.host:
         raise probe_error(Code.POLICY, f"cannot speak {url.scheme or 'a URL without scheme'}", None)
@@ -167,10 +180,10 @@ async def _prepare(request: httpx.Request, proxy: Proxy | None) -> Prepared:
         if authorization := proxy.authorization:
             headers = [*headers, (b"Proxy-Authorization", authorization)]
     try:
-        raw = render_request(request.method, target, headers, await request.aread())
+        raw = render_request(request.method, target, headers, await request.aread(), close=close)
     except ValueError as exc:
         raise probe_error(Code.POLICY, f"cannot send the request: {exc}", None) from exc
-    prepared = request.extensions[_PREPARED] = Prepared(
+    prepared = request.extensions[PREPARED if close else PREPARED_TO_STAY] = Prepared(
         raw=raw,
         host=url.raw_host.decode("ascii"),
         port=url.port or _PORTS[url.scheme],

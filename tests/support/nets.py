@@ -19,6 +19,7 @@ class SilentStream:
     ip = "192.0.2.1"
     ragged = False
     alpn = None
+    is_quiet = True
 
     async def send_all(self, data: Any) -> None: ...
 
