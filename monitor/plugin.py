@@ -378,6 +378,11 @@ class Probe:
             raise RuntimeError("this probe cannot run programs")
         return await self._programs.run(command, env=env or {}, cwd=None if directory is None else str(directory))
 
+    def close(self) -> None:
+        """Close every connection. For the engine."""
+        for stream in self._streams:
+            stream.close()
+
     def finish(self, began: float) -> float:
         """End the last phase, close every connection; return the probe's duration in seconds.
 
@@ -386,6 +391,5 @@ class Probe:
         try:
             self.phase(None)
         finally:  # a check may have spoilt its phases; its connections are closed all the same
-            for stream in self._streams:
-                stream.close()
+            self.close()
         return self._phase_since - (began if not self.phases or self._began is None else self._began)

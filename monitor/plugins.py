@@ -52,7 +52,7 @@ class Plugin(Generic[T]):
             raise PluginError(f"{noun} is offered twice, by {self.origin} and by {self.rival}: uninstall one of them")
         try:
             found = _loaded(self.reference, self.directory)
-            _hold_contract(found, self.base)
+            hold_contract(found, self.base)
         except PluginError as exc:
             shadow = _shadow() if self.origin == OURS else None
             why = f"the package of the built-in checks is shadowed by {shadow}: rename that" if shadow else str(exc)
@@ -126,7 +126,8 @@ def _what(exc: BaseException) -> str:
     return text if text == type(exc).__name__ else f"{type(exc).__name__}: {text}"
 
 
-def _hold_contract(cls: type, base: type) -> None:
+def hold_contract(cls: type, base: type) -> None:
+    """Raise PluginError, one sentence, unless *cls* is a check or sink, as *base* says, that can be loaded."""
     if not issubclass(cls, base):
         raise PluginError(f"{cls.__name__} does not derive from monitor.api.{base.__name__}")
     if not attrs.has(cls):

@@ -65,7 +65,7 @@ async def probe_once(
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
     answer, bug, deadline_passed = await _contained(endpoint, probe, clock)
-    await trio.lowlevel.checkpoint_if_cancelled()  # a check may answer our cancellation with an error of its own
+    await _unless_cancelled(probe)
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
     phase, mask = probe.current_phase, probe.masking(mask)
@@ -134,6 +134,15 @@ async def _contained(endpoint: Endpoint, probe: Probe, clock: Clock) -> tuple[ob
     except BaseException as exc:  # noqa: BLE001 - what it started crashed, or Trio found something left open
         bug = exc
     return answer, bug, clock.monotonic() >= deadline
+
+
+async def _unless_cancelled(probe: Probe) -> None:
+    """Ask whether we are cancelled ourselves: a check may have answered that with an error of its own."""
+    try:
+        await trio.lowlevel.checkpoint_if_cancelled()
+    except trio.Cancelled:
+        probe.close()
+        raise
 
 
 def _judged(answer: object, bug: BaseException | None, phase: str | None) -> Verdict:

@@ -49,6 +49,11 @@ class Threads:
         self._most_left, self._most_left_by_one = most_left, most_left_by_one
         self._left: list[_Call] = []
 
+    @property
+    def left(self) -> int:
+        """How many calls were left behind and still run."""
+        return len(self._left)
+
     async def call(self, work: Callable[[], T], *, owner: str, trace: Trace) -> T:
         """Call *work* in a thread for the endpoint *owner*; cancelled, leave it behind. Raises what it raises.
 

@@ -67,7 +67,7 @@ crashing = "crashing.py:Crashing"
 name = "slow"
 group = "web"
 url = "{base}/slow"
-degraded = ["latency < duration('0.001ms')"]
+degraded = ["body_size == 0"]
 
 [[endpoint]]
 name = "good"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
 
-from monitor.api import Check, Fact, Probe, Verdict, check_option
+from monitor.api import Check, Fact, Metric, Probe, Verdict, check_option
 
 
 @attrs.frozen(kw_only=True)
 class QueueDepth(Check):
     """Ask a work queue for its length; down when too many jobs wait."""
 
-    facts: ClassVar = {"depth": Fact(0, "how many jobs wait")}
+    facts: ClassVar[Mapping[str, Fact] | None] = {
+        "depth": Fact(0, "how many jobs wait", metrics=(Metric("probe_queue_depth", "How many jobs wait."),)),
+    }
 
     url: str = check_option(doc='answers with a document such as {"depth": 12}')
     most: int = check_option(default=100, doc="how many jobs may wait")

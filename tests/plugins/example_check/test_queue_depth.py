@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from example_check import QueueDepth
 
-from monitor.testing import answers, check_of, look
+from monitor.testing import answers, check_contract, check_of, look
 
 URL = "http://queue.test/"
 
@@ -36,6 +36,10 @@ def test_a_queue_that_hangs_is_a_timeout_and_this_test_does_not_wait_for_it() ->
 
     seen = look(check_of(QueueDepth, url=URL), hangs, timeout=3600)
     assert (seen.reason.code, seen.reason.phase, seen.duration) == ("timeout", "processing", 3600)
+
+
+def test_it_keeps_the_contract() -> None:
+    check_contract(QueueDepth, lambda port: {"url": f"http://127.0.0.1:{port}/"}, answers(200, b'{"depth": 3}'))
 
 
 def test_a_mistake_in_the_options_is_told() -> None:

@@ -1,26 +1,13 @@
-"""The public test kit for checks and sinks: one probe, or one alert, without a network and without waiting.
-
-    from monitor.testing import answers, check_of, look
-
-    def test_a_long_queue_is_down():
-        seen = look(check_of(QueueDepth, url="http://queue.test/", most=5), answers(200, b'{"depth": 6}'))
-        assert (seen.status, seen.reason.message) == ("down", "expected at most 5 waiting jobs, got 6")
-
-    def test_a_busy_receiver_is_tried_again():
-        told = tell(sink_of(Pager, url="http://pager.test/"), answers(503), alert="resolved")
-        assert (str(told), told.status) == ("HTTP 503", 503)
-
-The probe is the engine's own (deadline, boundary, phases, facts, expectations); only the clock and the network are
-stand-ins. Time is virtual: a check that hangs is a timeout at once.
-"""
+"""What a test of a check or sink is written with: the clock and the network are stand-ins, all else is the engine."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import trio
 import trio.testing
@@ -39,19 +26,22 @@ from monitor.plugin import Check
 from monitor.probing import probe_once
 from monitor.supervisor import Supervisor
 from monitor.telling import Message, Sink
+from monitor.testing.threads import PatientThreads
+from monitor.threads import use_in_this_run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from dns.message import QueryMessage
 
     from monitor.net import TLS, Addressing, Datagrams, Echoes, Stream, Trace, Vet
     from monitor.net.nameservers import NameServer
 
-    Server = Callable[[trio.abc.Stream], Awaitable[None]]
-    """The other side of every connection that the check opens; the connection ends when it returns."""
+Server: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
+"""The other side of every connection that the check opens; the connection ends when it returns."""
 
 C = TypeVar("C", bound=Check)
+T = TypeVar("T")
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 """The wall clock when the probe begins."""
@@ -74,12 +64,14 @@ def look(
     timeout: float = 5.0,
     expect: Sequence[str] = (),
     degraded: Sequence[str] = (),
+    patience: float = 5.0,
 ) -> Observation:
     """Probe *check* once; every connection it opens is answered by *server*, None: refused.
 
     Host names and ports may be any. TLS is not spoken: what is sent arrives as it is, and `tls_version` is `1.3`.
-    *timeout* is the endpoint's, in virtual seconds; *expect* and *degraded* are its expressions. Raises
-    ExpectationError for one that no config would take. Not for use inside a running event loop.
+    *timeout* is the endpoint's, in virtual seconds; *expect* and *degraded* are its expressions. Virtual
+    time waits for calls in threads (`Probe.in_thread`): for *patience* real seconds, then they hang. Raises
+    ExpectationError for an expression that no config would take. Not for use inside a running event loop.
     """
     endpoint = _endpoint(check, timeout=timeout, expect=expect, degraded=degraded)
 
@@ -89,7 +81,7 @@ def look(
             servers.cancel_scope.cancel()
         return seen
 
-    return trio.run(once, clock=trio.testing.MockClock(autojump_threshold=0))
+    return _in_virtual_time(once, patience)
 
 
 def watch(
@@ -124,8 +116,18 @@ def watch(
                 supervisor.stop_all()
             servers.cancel_scope.cancel()
 
-    trio.run(for_a_while, clock=trio.testing.MockClock(autojump_threshold=0))
+    _in_virtual_time(for_a_while)
     return seen
+
+
+def _in_virtual_time(main: Callable[[], Awaitable[T]], patience: float = 5.0) -> T:
+    clock = trio.testing.MockClock(autojump_threshold=0)
+
+    async def begin() -> T:
+        use_in_this_run(PatientThreads(clock, patience))
+        return await main()
+
+    return trio.run(begin, clock=clock)
 
 
 def _endpoint(
@@ -216,7 +218,7 @@ def tell(
             servers.cancel_scope.cancel()
         return said
 
-    return trio.run(once, clock=trio.testing.MockClock(autojump_threshold=0))
+    return _in_virtual_time(once)
 
 
 def answers(status: int = 200, body: bytes = b"", headers: Sequence[tuple[str, str]] = ()) -> Server:
