@@ -152,7 +152,11 @@ class Conversation:
                 if self._waiting > _MOST_WAITING:
                     self._fail(Code.LIMIT, f"more than {_MOST_WAITING >> 20} MiB of messages came unread")
         if self._pinging:
+            await self._before_the_end()
             self._dropped(connection.closed)
+
+    async def _before_the_end(self) -> None:
+        """The connection was closed by the server, and that is about to be told."""
 
     def _came(self) -> None:
         """A message came."""

@@ -36,7 +36,7 @@ _PING_INTERVAL = 15.0  # seconds, where the config does not say
 _GOODBYE = b"\x88\x82\0\0\0\0\x03\xe9"  # a close frame, 1001: going away (RFC 6455, section 5.5.1)
 _GRACE = 0.2  # seconds to send it
 _IN_PEACE = frozenset({1000, 1001, 1005, ABNORMAL, 1012, 1013})  # codes of servers that only want a new connection
-_NOTICEABLE = 1.0  # seconds that the monitor stood still
+_NOTICEABLE = 5.0  # seconds that the monitor stood still; who hears nothing for less gives nobody up
 
 # What is remembered from one connection to the next.
 _UNPROVED = "unproved"  # how many connections in a row failed before they had proved themselves
@@ -188,6 +188,9 @@ class HeldConnection(Conversation):
         await self._until(lambda: self._heard_at, longest)
         since = self._companion.memory.setdefault(_SILENT_SINCE, self._heard_at)
         self._fail(Code.TIMEOUT, f"no message for {seconds_text(self._companion.awake() - since)}")
+
+    async def _before_the_end(self) -> None:
+        await self._companion.take_turn()
 
     def _dropped(self, closed: CloseReason | None) -> NoReturn:
         if not self._is_settled:

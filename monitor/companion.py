@@ -50,14 +50,26 @@ class _Life:
 class Companion:
     """What a check keeps between two probes of one endpoint; gone with the endpoint, or when its config changes."""
 
-    def __init__(self, endpoint: Endpoint, nursery: trio.Nursery, *, clock: Clock, wake: Callable[[], None]) -> None:
-        """Keep in *nursery* what *endpoint* needs; *wake* has it probed at once. Made by the engine."""
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        nursery: trio.Nursery,
+        *,
+        clock: Clock,
+        wake: Callable[[], None],
+        turn: trio.Lock | None = None,
+    ) -> None:
+        """Keep in *nursery* what *endpoint* needs; *wake* has it probed at once. Made by the engine.
+
+        All of them share one *turn*.
+        """
         self.memory: dict[str, Any] = {}
         """What the check wants to know again at later probes; the engine does not look at it."""
         self._endpoint = endpoint
         self._nursery = nursery
         self._clock = clock
         self._wake = wake
+        self._turn = turn
         self._life: _Life | None = None
         self._ended = 0  # how many did, in all
         self._soon = 0  # how many ended within an interval, one after the other
@@ -74,6 +86,15 @@ class Companion:
     def awake(self) -> float:
         """Seconds on a clock that stands still while the monitor does: patience is measured with it."""
         return self._clock.monotonic() - self._clock.stalled()
+
+    async def take_turn(self) -> None:
+        """Wait for whoever ended just before: a thousand that end together let the loop come round in between."""
+        import trio  # noqa: PLC0415
+
+        if self._turn is None:
+            return
+        async with self._turn:
+            await trio.lowlevel.checkpoint()
 
     async def get(self, staying: Staying) -> Any:
         """What `value` is, begun by *staying* where nothing stays. See `Probe.keep`."""
@@ -214,6 +235,7 @@ class Companions:
     def __init__(self, clock: Clock) -> None:
         """Begin with none."""
         self._clock = clock
+        self._turn: trio.Lock | None = None
         self._by_name: dict[str, Companion] = {}
 
     def of(self, endpoint: Endpoint) -> Companion | None:
@@ -230,8 +252,10 @@ class Companions:
         """Give *endpoint* a companion for as long as the block runs; what stays then ends with it."""
         import trio  # noqa: PLC0415
 
+        self._turn = self._turn or trio.Lock()
         async with trio.open_nursery() as nursery:
-            self._by_name[endpoint.name] = Companion(endpoint, nursery, clock=self._clock, wake=wake)
+            companion = Companion(endpoint, nursery, clock=self._clock, wake=wake, turn=self._turn)
+            self._by_name[endpoint.name] = companion
             try:
                 yield
             finally:

@@ -140,6 +140,22 @@ async def test_an_end_is_told_at_once_and_once(nursery: trio.Nursery, autojump_c
     nursery.cancel_scope.cancel()
 
 
+async def test_what_ends_just_after_a_probe_is_told_before_it_is_begun_again(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    house = House(nursery)
+    lines = house.watch("it", interval=60, retry_interval=0.2)
+    await trio.sleep(90)
+    before = len(house.seen["it"])
+    await trio.sleep_until(house.seen["it"][-1][0] + 60.05)
+    lines.all[0].drop(dropped())
+    at = trio.current_time()
+    await trio.sleep(3)
+    assert house.story()[before:] == ["up", "dropped", "up"]
+    assert lines.tries[1] - at < 2
+    nursery.cancel_scope.cancel()
+
+
 async def test_an_end_while_a_probe_looks_fails_that_probe(
     nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
 ) -> None:
@@ -290,3 +306,29 @@ async def test_a_look_without_anybody_who_stays(autojump_clock: trio.testing.Moc
     LINES["it"] = Lines()
     seen = await probe_once(endpoint(Holding(world="it")), net=None, clock=clock, mask=None)  # type: ignore[arg-type]
     assert seen.status == "up"
+
+
+async def test_who_end_together_take_turns(nursery: trio.Nursery, autojump_clock: trio.testing.MockClock) -> None:
+    house, rounds, moments = House(nursery), 0, []
+    for number in range(20):
+        house.watch(f"e{number}", interval=1)
+    await trio.sleep(5)
+
+    async def count() -> None:
+        nonlocal rounds
+        while len(moments) < 20:
+            rounds += 1
+            await trio.lowlevel.checkpoint()
+
+    async def end(name: str) -> None:
+        companion = house.companions.of(endpoint(Holding(world=name), name=name))
+        assert companion is not None
+        await companion.take_turn()
+        moments.append(rounds)
+
+    async with trio.open_nursery() as ends:
+        ends.start_soon(count)
+        for number in range(20):
+            ends.start_soon(end, f"e{number}")
+    assert len(set(moments)) == 20, "the loop came round between any two"
+    nursery.cancel_scope.cancel()

@@ -1,4 +1,7 @@
-"""`websocket` with `mode = "hold"`, watched for minutes that take no time: the server is a function, over memory."""
+"""`websocket` with `mode = "hold"`, watched for minutes that take no time: the server is a function, over memory.
+
+And how fast what floods it is read.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import trio
 import trio_websocket
 
 from checks.websocket import WebSocket
+from checks.wire import Pace
+from monitor.api import ProbeError
 from monitor.testing import check_of, watch
 
 if TYPE_CHECKING:
@@ -197,3 +202,51 @@ def test_who_answers_the_first_ping_and_no_other_is_down_for_good() -> None:
 def test_its_options_are_for_holding(option: str) -> None:
     with pytest.raises(ValueError, match=f'expected {option} only beside mode = "hold"'):
         check_of(WebSocket, url="ws://feed.test/", **{option: "5s"})
+
+
+class Busy:
+    """A clock on which handling what was read takes time; waiting takes the loop's."""
+
+    def __init__(self) -> None:
+        self.spent = 0.0
+
+    def __call__(self) -> float:
+        return trio.current_time() + self.spent
+
+    async def read(self, pace: Pace, seconds: float, *, after: float = 0.0) -> None:
+        """Read what comes *after* seconds, and take *seconds* to handle it."""
+        await pace.wait()
+        await trio.sleep(after)
+        pace.handed_out()
+        self.spent += seconds
+
+
+async def test_a_flood_takes_a_twentieth_of_the_time_and_then_its_end(autojump_clock: trio.testing.MockClock) -> None:
+    busy = Busy()
+    pace, began = Pace(busy), trio.current_time()
+
+    async def flood() -> None:
+        while True:
+            await busy.read(pace, 0.01)
+
+    with pytest.raises(ProbeError, match="more comes than 5% of the monitor's time can take in, for 10 s"):
+        await flood()
+    lasted = busy() - began
+    assert 10 < lasted < 20
+    assert busy.spent < 0.05 * lasted + 0.3
+
+
+async def test_what_comes_now_and_then_is_read_at_once(autojump_clock: trio.testing.MockClock) -> None:
+    busy = Busy()
+    pace = Pace(busy)
+    for _ in range(1000):
+        await busy.read(pace, 0.004, after=0.1)
+    assert trio.current_time() == pytest.approx(100)
+
+
+async def test_a_stall_is_not_taken_for_a_flood(autojump_clock: trio.testing.MockClock) -> None:
+    busy = Busy()
+    pace = Pace(busy)
+    for _ in range(3):
+        await busy.read(pace, 30.0)
+    assert trio.current_time() == 0
