@@ -42,6 +42,8 @@ class DatagramSocket:
                 self._socket.send(data)
             except BlockingIOError:
                 await self._wait(trio.lowlevel.wait_writable)
+            except PermissionError as exc:  # our own firewall
+                raise from_datagrams(exc, self._where, at_once=True) from exc
             except OSError as exc:
                 raise self._failure(exc) from exc
             else:

@@ -24,7 +24,7 @@ from monitor.net import ANY_ADDRESS
 from monitor.net.connecting import connect_any
 from monitor.net.datagrams import DatagramSocket, open_datagrams
 from monitor.net.echoes import EchoSocket, open_echoes
-from monitor.net.reasons import CERTIFICATE_EXPIRED, from_tls
+from monitor.net.reasons import CERTIFICATE_EXPIRED, from_datagrams, from_tls
 from monitor.net.resolve import Resolver, numeric
 from monitor.net.stream import SocketStream
 from monitor.net.tls import Contexts, note_certificate
@@ -139,7 +139,10 @@ class SocketNet:
         """Open a way for datagrams by UDP; see `Probe.datagrams`."""
         addresses = await self._addresses(host, addressing, trace)
         trace.phase("setup")
-        opened = open_datagrams(addresses, port, kind=socket.SOCK_DGRAM, protocols={})
+        try:
+            opened = open_datagrams(addresses, port, kind=socket.SOCK_DGRAM, protocols={})
+        except PermissionError as exc:
+            raise from_datagrams(exc, host, at_once=True, phase="setup") from exc
         trace.facts["ip"] = opened.ip
         return opened
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.nameserver import NameServer
-from support.probes import endpoint, look
+from support.probes import endpoint
+from support.probes import look_calmly as look
 from test_tls import CA, ca_file
 
 from checks.dns import Dns
@@ -149,7 +150,15 @@ async def test_the_machines_own_name_servers_one_after_another(names: NameServer
         mute.bind(("127.0.0.1", 0))
         dead = Chosen("udp", "127.0.0.1", mute.getsockname()[1])
         good = Chosen("udp", "127.0.0.1", names.port)
-        for servers, status in (([good], "up"), ([dead, good], "up"), ([dead], "down")):
+        refusing = Chosen("udp", "127.0.0.1", 1)
+        several = (
+            ([good], "up"),
+            ([dead, good], "up"),
+            ([refusing, good], "up"),
+            ([dead], "down"),
+            ([refusing], "down"),
+        )
+        for servers, status in several:
             net = SocketNet(name_servers=lambda servers=servers: servers)  # type: ignore[misc]
             watched = endpoint(Dns(url="dns:///zone.test?type=MX"), timeout=0.6)
             seen = await probe_once(watched, net=net, clock=SystemClock(), mask=None)

@@ -24,7 +24,8 @@ from support.http2 import (
     sends,
     serve_http2,
 )
-from support.probes import answers, http, look, serve
+from support.probes import answers, http, serve
+from support.probes import look_calmly as look
 from test_tls import CA, ca_file, context, serve_tls
 
 from checks.grpc import Grpc

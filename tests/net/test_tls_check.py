@@ -10,7 +10,8 @@ import pytest
 import trio
 import trustme
 from cryptography import x509
-from support.probes import look, serve
+from support.probes import look_calmly as look
+from support.probes import serve
 from test_tcp_check import STARTTLS, talks
 from test_tls import CA, ca_file, context
 

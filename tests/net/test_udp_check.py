@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from support.probes import look
+from support.probes import look_calmly as look
 
 from checks.udp import Udp
 from monitor.core.quantities import Duration

@@ -90,6 +90,6 @@ class Text:
 
 def _shown(value: Any, *, span: bool) -> str:
     if span and isinstance(value, int | float):
-        return seconds_text(value)
+        return seconds_text(value) if value >= 0 else f"-{seconds_text(-value)}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return printable(text)
