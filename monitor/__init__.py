@@ -20,6 +20,7 @@ notify      what the service manager is told
 supervisor  one checker task per endpoint
 recorder    observation to state, incident, alerts, store
 outbox      due deliveries to sinks
+watchdog    a thread that notices when the loop does not come round
 isolation   checks in processes of their own
 imports     configs of other monitors as ours
 engine      all that works while the store is open

@@ -32,11 +32,12 @@ from monitor.net.sockets import SocketNet
 from monitor.notify import Notifier
 from monitor.processes.starter import Processes
 from monitor.reload import Reloader
-from monitor.signals import stop_on_signals
+from monitor.signals import end_by_force, stop_on_signals
 from monitor.store import Record
 from monitor.store.opening import open_steady_store
 from monitor.store.sqlite import in_thread
 from monitor.system import SystemClock, SystemRand
+from monitor.watchdog import watched
 from monitor.watching import FileWatch
 from monitor.web.access import bind_problem
 from monitor.web.front import open_front
@@ -78,7 +79,11 @@ def run(config: Config, *, reload: Read, ready: Callable[[str], None]) -> None:
 async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str], None]) -> None:
     token = trio.lowlevel.current_trio_token()
     notifier = Notifier.of(os.environ)
-    daemon = Daemon(config, reload=reload, watch=FileWatch(), notifier=notifier)
+    clock = SystemClock()
+    daemon = Daemon(config, reload=reload, watch=FileWatch(), notifier=notifier, clock=clock)
+
+    def give_up(why: str) -> None:
+        end_by_force(why, every_thread=True)
 
     def ask(number: int) -> None:
         token.run_sync_soon(collect_no_garbage)
@@ -90,9 +95,10 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
             async with _address_left(config.data_dir, url):
                 spare_what_is_loaded()
                 ready(url)
-                async with notifier.ready(daemon.summary):
-                    await _spare_what_stays(daemon)
-                    await daemon.stopping.wait()
+                with watched(clock, count=daemon.tally.stalled, give_up=give_up):
+                    async with notifier.ready(daemon.summary):
+                        await _spare_what_stays(daemon)
+                        await daemon.stopping.wait()
 
 
 async def _spare_what_stays(daemon: Daemon) -> None:

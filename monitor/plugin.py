@@ -137,7 +137,7 @@ class Probe:
         self._clock = clock
         self._expect = expect
         self._mentioned = mentioned
-        self._endpoint = endpoint
+        self.endpoint = endpoint  # its name, empty in tests of a check
         self._programs = programs
         self._http: httpx.AsyncClient | None = None
         self._streams: list[Closable] = []
@@ -362,7 +362,7 @@ class Probe:
         """
         from monitor.threads import threads_of_this_run  # noqa: PLC0415 - it costs Trio, which only who probes needs
 
-        return await threads_of_this_run().call(functools.partial(work, *args), owner=self._endpoint, trace=self)
+        return await threads_of_this_run().call(functools.partial(work, *args), owner=self.endpoint, trace=self)
 
     async def run(
         self, command: Sequence[str], *, env: Mapping[str, str] | None = None, directory: Path | None = None

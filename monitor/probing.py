@@ -21,6 +21,7 @@ from monitor.plugin import Check, Probe
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from types import FrameType
 
     from monitor.companion import Companion
     from monitor.core.heartbeats import Beat
@@ -143,6 +144,20 @@ async def _unless_cancelled(probe: Probe) -> None:
     except trio.Cancelled:
         probe.close()
         raise
+
+
+def endpoint_in(frame: FrameType | None) -> tuple[str | None, list[FrameType]]:
+    """Whose check runs in *frame*, or in what called it, and its frames, outermost first; None: nobody's, and all.
+
+    For a thread that looks at what holds up the loop.
+    """
+    stack: list[FrameType] = []
+    while frame is not None:
+        if frame.f_globals is globals() and frame.f_code.co_name == "contained":
+            return frame.f_locals["probe"].endpoint, stack[::-1]
+        stack.append(frame)
+        frame = frame.f_back
+    return None, stack[::-1]
 
 
 def _judged(answer: object, bug: BaseException | None, phase: str | None) -> Verdict:

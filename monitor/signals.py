@@ -7,6 +7,7 @@ loop cannot keep the process alive.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -44,7 +45,7 @@ def stop_on_signals(ask: Callable[[int], None], *, patience: float | None) -> It
     def watch() -> None:
         while not left.wait(_POLL):
             if asked_at is not None and patience is not None and time.monotonic() - asked_at > patience:
-                _end_by_force()
+                end_by_force("the event loop did not come back in time")
 
     before = {number: signal.signal(number, handle) for number in STOP_SIGNALS}
     if patience is not None:
@@ -57,12 +58,17 @@ def stop_on_signals(ask: Callable[[int], None], *, patience: float | None) -> It
             signal.signal(number, handler)
 
 
-def _end_by_force() -> None:
-    """End the process and say where its main thread was stuck; every commit is safe in the store."""
+def end_by_force(why: str, *, every_thread: bool = False) -> None:
+    """End the process, exit code 3, and say where its main thread was stuck; every commit is safe in the store.
+
+    *every_thread*: dump all of their stacks as well.
+    """
     frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - CPython's only way
     stack = "".join(traceback.format_stack(frame)[-6:]) if frame else ""
-    text = f"the event loop did not come back in time; ended by force. It was here:\n{stack}"
+    text = f"{why}; ended by force. It was here:\n{stack}"
     with contextlib.suppress(OSError):
         os.set_blocking(2, False)
         os.write(2, text.encode("utf-8", "replace"))
+        if every_thread:
+            faulthandler.dump_traceback(2)
     os._exit(3)

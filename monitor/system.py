@@ -47,6 +47,14 @@ class SystemClock:
             trio.lowlevel.add_instrument(cast("trio.abc.Instrument", self._held_up))
         return self._held_up.so_far()
 
+    def round_due(self) -> float:
+        """When the loop is to come round, another number after each round; for any thread, once `stalled` was asked."""
+        return 0.0 if self._held_up is None else self._held_up.due
+
+    def overdue(self) -> float:
+        """Seconds since then, negative before; for any thread."""
+        return -1.0 if self._held_up is None else self._held_up.overdue()
+
 
 class HeldUp:
     """A Trio instrument that adds up how long the loop did not come round: a task that blocks, SIGSTOP, a suspend.
@@ -58,26 +66,30 @@ class HeldUp:
         """Measure with the clock *read*, in seconds."""
         self.seconds = 0.0
         self._read = read
-        self._due = read()
+        self.due = read()
 
     def before_io_wait(self, timeout: float) -> None:
         """The loop has done what there was to do, and sleeps for *timeout* seconds at most."""
-        self._due = self._noted() + timeout
+        self.due = self._noted() + timeout
 
     def after_io_wait(self, _: float) -> None:
         """Something came, or the time is over."""
-        self._due = self._noted()
+        self.due = self._noted()
 
     def so_far(self) -> float:
         """Seconds in all, the step under way included."""
         self._noted()
         return self.seconds
 
+    def overdue(self) -> float:
+        """Seconds since the loop was to come round; negative before. Unlike the others for any thread."""
+        return self._read() - self.due
+
     def _noted(self) -> float:
         now = self._read()
-        if now - self._due > NOTICEABLE:
-            self.seconds += now - self._due
-            self._due = now
+        if now - self.due > NOTICEABLE:
+            self.seconds += now - self.due
+            self.due = now
         return now
 
 

@@ -17,6 +17,12 @@ class Tally:
         self.probes: collections.Counter[tuple[str, Status]] = collections.Counter()  # endpoint, status
         self.deliveries: collections.Counter[tuple[str, str]] = collections.Counter()  # sink, result
 
+        self.stalls: collections.Counter[str] = collections.Counter()  # endpoint whose check held up the loop, or ""
+
+    def stalled(self, endpoint: str) -> None:
+        """The loop was held up by the check of *endpoint*, or by something else where that is empty. In any thread."""
+        self.stalls[endpoint] += 1
+
     def probed(self, endpoint: str, status: Status) -> None:
         """*endpoint* was probed."""
         self.probes[endpoint, status] += 1

@@ -54,6 +54,7 @@ class Snapshot:
     deliveries: Mapping[tuple[str, str], int]
     dropped: int  # results
     violations: Mapping[str, int]  # by invariant
+    stalls: Mapping[str, int]  # of the event loop, by the endpoint whose check did it
     gauges: Mapping[str, tuple[str, float]]  # of the monitor itself: name -> documentation, value
 
 
@@ -96,6 +97,7 @@ class Metrics:
             deliveries=dict(tally.deliveries),
             dropped=face.store.dropped,
             violations=dict(violations.counts),
+            stalls={"": 0, **tally.stalls},
             gauges={
                 "monitor_endpoints": ("Endpoints that are watched.", len(endpoints)),
                 "monitor_ready": ("Whether /readyz says yes.", face.not_ready() is None),
@@ -149,6 +151,14 @@ class _Shown(Collector):
         for name, count in self.snapshot.violations.items():
             broken.add_metric([name], count)
         yield broken
+        stalls = CounterMetricFamily(
+            "monitor_loop_stalls",
+            "Times that the event loop did not come round for a second, by the endpoint whose check held it up.",
+            labels=["endpoint"],
+        )
+        for name, count in self.snapshot.stalls.items():
+            stalls.add_metric([name], count)
+        yield stalls
 
     def _of_schedules(self) -> Iterator[Family]:
         probes = CounterMetricFamily("monitor_probes", "Probes made.", labels=["endpoint", "status"])

@@ -56,3 +56,51 @@ async def test_a_stop_of_the_process_makes_nothing_down(tmp_path: Path, nursery:
         assert [(move["from"], move["to"]) for move in moves] == [("pending", "up")]
         assert await running.stop() == 0
     nursery.cancel_scope.cancel()
+
+
+async def test_a_check_that_blocks_is_named_and_makes_nobody_down(tmp_path: Path) -> None:
+    (tmp_path / "blocks.py").write_text("""
+import time
+import attrs
+from monitor.api import Check, Probe, Verdict
+
+@attrs.frozen(kw_only=True)
+class Blocks(Check):
+    seconds: float = 0.0
+    target = "here"
+
+    async def probe(self, probe: Probe) -> Verdict:
+        time.sleep(self.seconds)
+        return Verdict.up()
+""")
+    (tmp_path / "config.toml").write_text("""
+        [monitor]
+        listen = "127.0.0.1:0"
+        [plugins.checks]
+        blocks = "blocks.py:Blocks"
+        [defaults]
+        interval = "2s"
+        timeout = "500ms"
+        failure_threshold = 1
+        [[endpoint]]
+        name = "blocker"
+        check = "blocks"
+        seconds = 1.7
+        [[endpoint]]
+        name = "sleeper"
+        check = "exec"
+        command = ["sleep", "0.1"]
+    """)
+    async with daemon(tmp_path) as running:
+
+        async def named() -> bool:
+            return "the check of blocker holds up the event loop" in running.log
+
+        async def counted() -> bool:
+            return await running.metric('monitor_loop_stalls_total{endpoint="blocker"}') >= 1
+
+        await until(named, "the log says who it is")
+        await until(counted, "the metric counts it")
+        moves = (await running.get("/api/v1/transitions"))["transitions"]
+        assert "down" not in {move["to"] for move in moves}
+        assert await running.stop() == 0

@@ -54,6 +54,13 @@ class Daemon:
             assert answer.status_code == 200, answer.text
             return answer.json()
 
+    async def metric(self, sample: str) -> float:
+        """The number of *sample*, a name with its labels, on /metrics; 0 where it is not there."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(self.url + "/metrics", timeout=30)
+        lines = (line.rpartition(" ") for line in answer.text.splitlines())
+        return next((float(value) for name, _, value in lines if name == sample), 0.0)
+
     async def state(self, name: str) -> str:
         endpoints = (await self.get("/api/v1/endpoints"))["endpoints"]
         return str(next(each["state"] for each in endpoints if each["name"] == name))

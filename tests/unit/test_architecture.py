@@ -68,6 +68,7 @@ MAY_BE_IMPURE = {
     "monitor.web.server": "sets options on the sockets of its own listener",
     "monitor.sinks.smtp": "speaks by the standard library, whose connection it must be able to shut down",
     "monitor.notify": "speaks to the service manager, on its socket and by its clock",
+    "monitor.watchdog": "is a thread that must count when the loop does not",
     "monitor.signals": "holds the watchdog thread, which must count when the loop does not",
 }
 
