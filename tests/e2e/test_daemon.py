@@ -37,8 +37,8 @@ class World:
 
     @property
     def told(self) -> list[dict[str, Any]]:
-        """The alerts that were taken, in the order they came."""
-        return [each["document"] for each in self.tries if each["taken"]]
+        """The alerts that were taken, in the order they came; each once, as a kill before it is settled repeats it."""
+        return [json.loads(body) for body in dict.fromkeys(each["body"] for each in self.tries if each["taken"])]
 
     @property
     def words(self) -> list[str]:
