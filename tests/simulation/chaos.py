@@ -281,16 +281,20 @@ async def crash(world: World, rand: random.Random) -> None:
 
 
 async def silence(world: World, rand: random.Random) -> None:
-    """Of an endpoint, a group or everything; sometimes somebody ends it before its time."""
+    """Of an endpoint, a group or everything; sometimes somebody ends it before its time. Or there is a restart, and
+    then something happens that it is for."""
     name = rand.choice(world.scenario.endpoints).name
-    world.people.silence(rand.choice((name, name, "group:web", "*")), span(rand, MINUTE, 4 * HOUR))
+    world.people.silence(rand.choice((name, "group:web", "*", "*")), span(rand, MINUTE, 4 * HOUR))
+    await trio.sleep(span(rand, MINUTE, HOUR))
     if rand.random() < 0.3:
-        await trio.sleep(span(rand, MINUTE, HOUR))
         world.people.end_silences(every=False)
+    elif rand.random() < 0.6:
+        world.stop(away=span(rand, 0.5, 5 * MINUTE))
+        await outage(rand.choice(world.targets))(world, rand)
 
 
 async def acknowledgement(world: World, rand: random.Random) -> None:
-    """Of the next incident that there is, or of none."""
+    """Of the next incidents that there are, or of none; sometimes there is a restart soon after."""
     names = [each.name for each in world.scenario.endpoints]
     rand.shuffle(names)
     if rand.random() < 0.7:
@@ -298,3 +302,6 @@ async def acknowledgement(world: World, rand: random.Random) -> None:
         await trio.sleep(span(rand, 10.0, 20 * MINUTE))
     for name in names:
         world.people.acknowledge(name)
+    if rand.random() < 0.3:
+        await trio.sleep(rand.uniform(1.0, 60.0))
+        world.stop(away=span(rand, 0.5, MINUTE))

@@ -63,7 +63,8 @@ class Itself:
         since, life, failures, reloaded_at, patience = before  # type: ignore[misc]
         same = (life, failures, reloaded_at) == (world.life, world.failures, world.reloaded_at) and world.steady
         now = trio.current_time()
-        if world.scenario.references and same and now - since > patience + APART and world.stalled_at < since:
+        to_tell = world.scenario.references and world.daemon.config.self_sinks
+        if to_tell and same and now - since > patience + APART and world.stalled_at < since:
             self.absences.append((since, now))
 
 
