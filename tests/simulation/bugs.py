@@ -298,6 +298,16 @@ BUGS = (
         ),
     ),
     Bug(
+        "a digest that is refused takes all along",
+        (
+            (
+                "monitor/outbox/ledger.py",
+                "            case Dead() if len(deliveries) > 1 and",
+                "            case Dead() if len(deliveries) > 100 and",
+            ),
+        ),
+    ),
+    Bug(
         "no limit a minute",
         (
             (

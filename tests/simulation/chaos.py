@@ -122,12 +122,14 @@ def loss(host: Host) -> Fault:
 
 def sink_trouble(sink: Host) -> Fault:
     async def harm(world: World, rand: random.Random) -> None:
-        condition = rand.choice(SINK_TROUBLE)
+        tells_many = world.messages.plan_of(sink.name).format != "standard"
+        refuses = tells_many and rand.random() < 0.3  # what becomes of several in one message is worth a look
+        condition = Condition.PICKY if refuses else rand.choice(SINK_TROUBLE)
         with for_a_while(world, f"{sink.name} {condition}"):
             try:
                 sink.condition = condition
-                seconds = span(rand, 2.0, 2 * HOUR)
-                if rand.random() < 0.3:
+                seconds = span(rand, HOUR if refuses else 2.0, 2 * HOUR)
+                if refuses or rand.random() < 0.3:
                     await ups_and_downs(world, rand, seconds)
                 else:
                     await trio.sleep(seconds)

@@ -41,6 +41,7 @@ class Messages:
         self._world = world
         self._bodies: dict[tuple[str, str], tuple[bytes, tuple[str, ...]]] = {}  # of each message, and what it told
         self._fixed: dict[tuple[str, str], tuple[str, int]] = {}  # the message that told an alert; failures by then
+        self._refused: dict[tuple[str, str], bool] = {}  # the alerts last refused: by themselves?
         self._tries: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=50))
         self._recent: deque[Receipt] = deque(maxlen=200)
         self._slow_at = -1e9  # something was held up that could make tries come closer together
@@ -66,6 +67,16 @@ class Messages:
         for receipt in receipts:
             self._world.witness.received(receipt)
         return receipts
+
+    def refused(self, sink: str, name: str) -> None:
+        """*sink* refuses the message *name*, whatever it tells."""
+        told = [name] if self.plan_of(sink).format == "standard" else [alert for alert, _ in self._told(sink, name)]
+        self._refused.update(dict.fromkeys(((sink, alert) for alert in told), len(told) == 1))
+
+    def died(self, sink: str, alert: str, error: str) -> None:
+        """An alert is given up: if it was refused, then by itself."""
+        if error.startswith("HTTP 400") and not self._refused.get((sink, alert), True):
+            self.problems.append(f"{alert} to {sink} is dead because of a message that told others, too")
 
     def _told(self, sink: str, name: str) -> list[tuple[str, bytes]]:
         """The alerts that the message *name* tells, in order, with their documents."""
@@ -125,7 +136,8 @@ class Messages:
 
 
 def digests_never_change(witness: Witness) -> Iterator[str]:
-    """A digest is fixed in a transaction before its first try, with an id of its own, and never changed after."""
+    """A digest is fixed in a transaction before its first try, with an id of its own, and never changed after; a 4xx
+    does not block what follows for other endpoints."""
     messages = witness.world.messages
     found, messages.problems = messages.problems, []
     yield from found

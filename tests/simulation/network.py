@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import random
 
     from monitor.core.model import Endpoint
+    from simulation.messages import Messages
     from simulation.world import World
 
 OK_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -167,6 +168,7 @@ class Receiver(Host):
             case Condition.BUSY:
                 return b"HTTP/1.1 429 No\r\nRetry-After: 90\r\nContent-Length: 0\r\n\r\n"
             case Condition.PICKY:
+                self.messages.refused(self.name, self._message(stream)[0])
                 return b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n"
             case _:
                 answer = await super().answer(stream)
@@ -174,11 +176,20 @@ class Receiver(Host):
                 return answer
         raise AssertionError
 
+    @property
+    def messages(self) -> Messages:
+        assert self.world is not None
+        return self.world.messages
+
     def _keep(self, stream: Stream) -> list[Receipt]:
+        name, body = self._message(stream)
+        return self.messages.came(self.name, name, body)
+
+    def _message(self, stream: Stream) -> tuple[str, bytes]:
+        """What the message is called, and its body."""
         head, _, body = bytes(stream.received).partition(b"\r\n\r\n")
         headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
-        assert self.world is not None
-        return self.world.messages.came(self.name, headers[b"webhook-id"].decode(), body)
+        return headers[b"webhook-id"].decode(), body
 
 
 class Stream:

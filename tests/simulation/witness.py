@@ -366,6 +366,7 @@ class Witness:
             if self.rows[ident].state != "pending":
                 self.pending.discard(ident)
             if self.rows[ident].state == "dead":
+                self.world.messages.died(self.rows[ident].sink, self.rows[ident].alert, found[1] or "")
                 incident = self.alerts[self.rows[ident].alert]["data"]["incident"] or {}
                 self._buried.add((self.rows[ident].sink, incident.get("id")))
 
