@@ -268,7 +268,13 @@ async def reload_broken(world: World, rand: random.Random) -> None:
 
 
 async def stop(world: World, rand: random.Random) -> None:
-    world.stop(away=span(rand, 0.5, 2 * HOUR))
+    """At any moment, or soon after a message, and then for a moment only: what was sent is not to be forgotten."""
+    if rand.random() < 0.5:
+        world.stop(away=span(rand, 0.5, 2 * HOUR))
+        return
+    await world.messages.comes.wait()
+    await trio.sleep(rand.uniform(0.1, 5.0))
+    world.stop(away=rand.uniform(0.5, 10.0))
 
 
 async def crash(world: World, rand: random.Random) -> None:

@@ -35,7 +35,7 @@ class Messages:
     """See above."""
 
     def __init__(self, world: World) -> None:
-        self.count = 0
+        self.comes = trio.Event()  # happens each time a message has arrived; then there is a new one
         self.problems: list[str] = []  # of digests
         self.too_fast: list[str] = []
         self._world = world
@@ -52,7 +52,8 @@ class Messages:
 
     def came(self, sink: str, name: str, body: bytes) -> list[Receipt]:
         """The message *name* has arrived at *sink*: what it tells, alert by alert."""
-        self.count += 1
+        self.comes.set()
+        self.comes = trio.Event()
         form, now = self.plan_of(sink).format, trio.current_time()
         if form == "standard":
             receipts = [Receipt(sink, name, body, json.loads(body), now)]
