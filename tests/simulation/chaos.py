@@ -272,7 +272,10 @@ async def stop(world: World, rand: random.Random) -> None:
     if rand.random() < 0.5:
         world.stop(away=span(rand, 0.5, 2 * HOUR))
         return
-    await world.messages.comes.wait()
+    while True:  # best to a sink that others must wait for
+        await world.messages.comes.wait()
+        if rand.random() < 0.1 or world.messages.others_wait():
+            break
     await trio.sleep(rand.uniform(0.1, 5.0))
     world.stop(away=rand.uniform(0.5, 10.0))
 

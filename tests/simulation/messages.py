@@ -27,6 +27,7 @@ _TOLD = """
     SELECT d.alert, a.body FROM deliveries d JOIN alerts a ON a.id = d.alert
     WHERE d.sink = ?1 AND (d.digest = ?2 OR (d.digest IS NULL AND d.alert = ?2)) ORDER BY d.id
 """
+_WAITING = "SELECT count(*) FROM deliveries WHERE state = 'pending' AND sink = ?"
 _MINUTE = 55.0  # seconds; a try begins a little before its connection does
 _RECENTLY = 180.0  # seconds
 
@@ -37,6 +38,7 @@ class Messages:
     def __init__(self, world: World) -> None:
         self.comes = trio.Event()  # happens each time a message has arrived; then there is a new one
         self.problems: list[str] = []  # of digests
+        self._latest: str | None = None  # sink that was told something
         self.too_fast: list[str] = []
         self._world = world
         self._bodies: dict[tuple[str, str], tuple[bytes, tuple[str, ...]]] = {}  # of each message, and what it told
@@ -52,6 +54,7 @@ class Messages:
 
     def came(self, sink: str, name: str, body: bytes) -> list[Receipt]:
         """The message *name* has arrived at *sink*: what it tells, alert by alert."""
+        self._latest = sink
         self.comes.set()
         self.comes = trio.Event()
         form, now = self.plan_of(sink).format, trio.current_time()
@@ -68,6 +71,13 @@ class Messages:
         for receipt in receipts:
             self._world.witness.received(receipt)
         return receipts
+
+    def others_wait(self) -> bool:
+        """Is more to be sent to the sink that was told something last, and has a limit?"""
+        if self._latest is None or self.plan_of(self._latest).per_minute is None:
+            return False
+        with self._world.disk.reading() as db:
+            return db is not None and db.execute(_WAITING, (self._latest,)).fetchone()[0] > 1
 
     def refused(self, sink: str, name: str) -> None:
         """*sink* refuses the message *name*, whatever it tells."""
