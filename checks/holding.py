@@ -45,8 +45,8 @@ _CLOSE_CODE = "close_code"  # that the server sent with the last
 _CONNECTIONS = "connections"
 
 
-def note_last(probe: Probe, companion: Companion) -> None:
-    """Note in *probe* how the connection before ended, once."""
+def note_end(probe: Probe, companion: Companion) -> None:
+    """Note in *probe* how the connection ended that it tells of, if it ended."""
     if not companion.is_here and (code := companion.memory.pop(_CLOSE_CODE, None)) is not None:
         probe.facts["close_code"] = code
 
@@ -98,7 +98,7 @@ class HeldConnection(Conversation):
                     if self._max_silence is not None:
                         watches.start_soon(self._mind_silence, self._max_silence)
             finally:
-                if not (self._has_proved_itself or self._is_blameless):
+                if not (self._has_proved_itself or self._is_blameless or self._lost() > self._since_sign() / 10):
                     companion.memory[_UNPROVED] = companion.memory.get(_UNPROVED, 0) + 1
                 if connection.closed is None:
                     await self._say_goodbye()
@@ -124,24 +124,21 @@ class HeldConnection(Conversation):
             self._has_proved_itself = True
             self._companion.memory.pop(_UNPROVED, None)
 
-    def judge(self, probe: Probe) -> Verdict | None:
-        """Note in *probe* what is known; what there is to complain about, or None."""
+    def note(self, probe: Probe) -> None:
+        """Note in *probe* what is known."""
         companion = self._companion
-        lasted = self._monotonic() - self._began
-        silence = companion.awake() - self._heard_at
         probe.facts.update(self.facts)
-        probe.facts["connected_for"] = timedelta(seconds=lasted)
-        probe.facts["silence"] = timedelta(seconds=silence)
+        probe.facts["connected_for"] = timedelta(seconds=self._monotonic() - self._began)
+        probe.facts["silence"] = timedelta(seconds=companion.awake() - self._heard_at)
         probe.facts["connections"] = companion.memory[_CONNECTIONS]
         if (expires := self._certificate_expires) is not None:
             probe.certificate_expires = expires
             probe.facts["cert_expires_in"] = expires - probe.now()
 
-        return self._complaint(seconds_text(lasted))
-
-    def _complaint(self, lasted: str) -> Verdict | None:
-        """What those before it left to be mended."""
+    def complaint(self) -> Verdict | None:
+        """What those before it left to be mended, if anything."""
         memory, enough = self._companion.memory, seconds_text(self._lasting)
+        lasted = seconds_text(self._monotonic() - self._began)
         if (unproved := memory.get(_UNPROVED, 0)) > 1:
             text = f"{unproved} connections in a row failed within {enough} or at their second ping"
             return Verdict.down(f"{text}; this one has lasted for {lasted}", code=Code.PROTOCOL, phase=self._phase)
@@ -163,6 +160,7 @@ class HeldConnection(Conversation):
         self._stream.pace = Pace(self._monotonic)
         self._asked_at = companion.awake()
         self._note_sign()
+        memory.pop(_CLOSE_CODE, None)
         memory[_CONNECTIONS] = memory.get(_CONNECTIONS, 0) + 1
 
     def _note_sign(self) -> None:
@@ -208,13 +206,17 @@ class HeldConnection(Conversation):
 
     def _mind_own_trouble(self) -> None:
         """Blame ourselves where the monitor stood still since the last sign of life: a server need not wait for us."""
-        monotonic, awake = self._last_sign
-        passed = self._monotonic() - monotonic
-        lost = passed - (self._companion.awake() - awake)
-        if lost > max(_NOTICEABLE, passed / 10):
+        if (lost := self._lost()) > max(_NOTICEABLE, self._since_sign() / 10):
             self._is_blameless = True
             text = f"the monitor stood still for {seconds_text(lost)}, and the connection did not outlast it"
             self._fail(Code.INTERNAL, text)
+
+    def _since_sign(self) -> float:
+        return self._monotonic() - self._last_sign[0]
+
+    def _lost(self) -> float:
+        """Seconds since the last sign of life in which the monitor stood still."""
+        return self._since_sign() - (self._companion.awake() - self._last_sign[1])
 
     @property
     def _phase(self) -> str | None:

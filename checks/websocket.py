@@ -137,7 +137,7 @@ class WebSocket(Proxied):
         )
 
     async def _ask(self, probe: Probe, companion: Companion) -> Verdict:
-        from checks.holding import HeldConnection, note_last  # noqa: PLC0415 - as above
+        from checks.holding import HeldConnection, note_end  # noqa: PLC0415 - as above
 
         async def stay(*, task_status: TaskStatus[HeldConnection]) -> None:
             connection = HeldConnection(
@@ -153,13 +153,17 @@ class WebSocket(Proxied):
             await connection.stay(self._handshake, task_status=task_status)
 
         was_here = companion.is_here
-        note_last(probe, companion)
-        connection: HeldConnection = await probe.keep(stay)
-        if was_here:  # else it has just answered a ping
-            probe.phase("dialogue")
-            while not await companion.while_it_stays(connection.ask):
-                connection = await probe.keep(stay)
-        return connection.judge(probe) or self.verdict(probe)
+        try:
+            connection: HeldConnection = await probe.keep(stay)
+            if was_here:  # else it has just answered a ping
+                connection.note(probe)
+                probe.phase("dialogue")
+                while not await companion.while_it_stays(connection.ask):
+                    connection = await probe.keep(stay)
+        finally:
+            note_end(probe, companion)
+        connection.note(probe)
+        return connection.complaint() or self.verdict(probe)
 
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:

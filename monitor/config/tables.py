@@ -213,6 +213,11 @@ class Tables:
             check = self._check_of(written, member, plugin, cls)
             if check is None or written.record is None:
                 return None
+            if written.record.isolation == "process" and check.stays:
+                text = (
+                    'expected "task": what this check keeps from one probe to the next needs the monitor\'s own process'
+                )
+                self._problems.add(source, (*place, "isolation"), text)
             with self._problems.at(source, *place):
                 table = written.record if member is None else member.table(written.record)
                 family = None if member is None else written.record.name
