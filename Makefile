@@ -27,6 +27,9 @@ lint: $(VENV)/.tests  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/plugins/example_check
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/basedpyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/basedpyright --verifytypes monitor.api --ignoreexternal
 
 bench: $(BENCH_VENV)/.benches  ## what it costs, beside its peers; some ten minutes. Linux, nginx; writes benchmarks/RESULTS.md
 	$(BENCH_VENV)/bin/python -m benchmarks.run $(ARGS)

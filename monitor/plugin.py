@@ -105,7 +105,8 @@ def _transport_class() -> type[Transport]:
 class Probe:
     """One probe under way: where a check notes what it does and finds, and what it reaches the world with.
 
-    *facts* and *phases* survive a timeout. Phases are seconds by name.
+    *facts* by name, values as `Fact` says, and *phases*, seconds by name, survive a timeout. *current_phase* is the
+    one that was entered last.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Probe:
         self.facts: dict[str, Any] = {}
         self.phases: dict[str, float] = {}
         self.current_phase: str | None = None
-        self.held_up = 0.0  # seconds lost to the monitor's own trouble, that under way not counted
+        self.held_up: float = 0.0  # seconds lost to the monitor's own trouble, that under way not counted
         self._own_trouble: str | None = None
         self._own_trouble_since = 0.0
         self.certificate_expires: datetime | None = None

@@ -43,7 +43,7 @@ class State(enum.StrEnum):
 
 
 class Code(enum.StrEnum):
-    """Why an observation is what it is."""
+    """Why an observation is what it is: of the endpoint's making, but for CRASH (a check's bug) and INTERNAL (ours)."""
 
     OK = "ok"
     TIMEOUT = "timeout"
