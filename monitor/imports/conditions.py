@@ -23,8 +23,11 @@ class UnknownConditionError(ValueError):
     """A condition without a counterpart."""
 
 
-def as_cel(condition: str) -> str | None:
-    """The expression that *condition* means; None where it is always so here. Raises UnknownConditionError."""
+def as_cel(condition: str, *, body: str = "body") -> str | None:
+    """The expression that *condition* means; None where it is always so here. Raises UnknownConditionError.
+
+    *body* is our name of Gatus' `[BODY]`.
+    """
     found = _COMPARISON.fullmatch(condition)
     if found is None:
         raise UnknownConditionError(condition)
@@ -34,7 +37,7 @@ def as_cel(condition: str) -> str | None:
     function = _FUNCTION.fullmatch(left)
     if function is not None and function["name"] == "has":
         return _has(function["inside"], operator, right)
-    subject = _subject(left) if function is None else _length(function)
+    subject = _subject(left, body) if function is None else _length(function, body)
     return _compared(left, subject, operator, right)
 
 
@@ -63,19 +66,19 @@ def of_answers(condition: str, kind: str) -> str:
     return f"{_NEGATIVE[found['operator']]}({' || '.join(tests)})"
 
 
-def _subject(placeholder: str) -> str:
+def _subject(placeholder: str, body: str) -> str:
     if placeholder in _SIMPLE:
         return _SIMPLE[placeholder]
-    body = _BODY.fullmatch(placeholder)
-    if body is None:
+    found = _BODY.fullmatch(placeholder)
+    if found is None:
         raise UnknownConditionError(placeholder)
-    return f"json{body['path']}" if body["path"] else "body"
+    return f"json{found['path']}" if found["path"] else body
 
 
-def _length(function: re.Match[str]) -> str:
+def _length(function: re.Match[str], body: str) -> str:
     if function["name"] != "len":
         raise UnknownConditionError(function[0])
-    return f"size({_subject(function['inside'])})"
+    return f"size({_subject(function['inside'], body)})"
 
 
 def _has(inside: str, operator: str, right: str) -> str:

@@ -26,8 +26,8 @@ _CONDITIONS = {
     "grpcs": _ALWAYS | {_CERTIFICATE},
     "tls": _ALWAYS | {_CERTIFICATE},
     "starttls": _ALWAYS | {_CERTIFICATE},
-    "ws": _ALWAYS,
-    "wss": _ALWAYS | {_CERTIFICATE},
+    "ws": _ALWAYS | {"[BODY]"},
+    "wss": _ALWAYS | {"[BODY]", _CERTIFICATE},
     "dns": _ALWAYS | {"[DNS_RCODE]", "[BODY]"},
 }
 SIGNS_IN = "ssh.username and ssh.password: only the server's greeting is looked at"
@@ -48,14 +48,29 @@ def asked(kind: str, each: Endpoint, place: str) -> Endpoint | None:
 
 
 def expression(kind: str, condition: str, ours: Endpoint) -> str | None:
-    """What *condition* means of that *kind*; None where it is always so. Raises UnknownConditionError."""
+    """What *condition* means of that *kind*; None where it is always so, or *ours* says it now.
+
+    Raises UnknownConditionError.
+    """
     if kind == "http":
         return as_cel(condition)
     if not _CONDITIONS[kind].issuperset(_PLACEHOLDER.findall(condition)):
         raise UnknownConditionError(condition)
-    if kind == "dns" and "[BODY]" in condition:
+    if "[BODY]" not in condition:
+        return as_cel(condition)
+    if kind == "dns":
         return of_answers(condition, ours["type"])
-    return as_cel(condition)
+    _wait_for(as_cel(condition, body="text"), ours)
+    return None
+
+
+def _wait_for(message: str | None, ours: Endpoint) -> None:
+    """Have a step wait for *message*, an expression, which is the server's answer to what is sent."""
+    steps = ours.setdefault("steps", [])
+    if steps and "expect" in steps[-1]:
+        steps[-1]["expect"] += f" && {message}"
+    else:
+        steps.append({"expect": message, "next": True})
 
 
 def _same(_: Endpoint, url: str, __: str) -> Endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.namespaces import alone
 from support.probes import look
 
 from checks.file import File
@@ -108,6 +110,13 @@ async def test_a_path_that_cannot_be(tmp_path: Path) -> None:
         "internal",
         f"the monitor cannot look at {path}: File name too long",
     )
+
+
+def test_a_file_system_that_does_not_answer_holds_up_nothing_else(tmp_path: Path) -> None:
+    assert json.loads(alone("mount", "support.hanging_files", str(tmp_path))) == {
+        "hangs": ["down", "timeout", "no answer within 500 ms (during reading)"],
+        "good": ["up", "ok", ""],
+    }
 
 
 @pytest.mark.parametrize(

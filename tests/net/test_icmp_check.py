@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.icmp_namespace import MOODS
 from support.loopback import may_ping
+from support.namespaces import alone
 from support.probes import look_calmly as look
 
 from checks.icmp import Icmp
 from monitor.plugin import OptionError
 from monitor.testing import look as look_without_network
-
-ROOT = Path(__file__).parents[2]
-NAMESPACE = ["unshare", "--map-root-user", "--net"]
 
 
 def has_ipv6() -> bool:
@@ -32,25 +26,10 @@ needs_icmp = pytest.mark.skipif(not may_ping(), reason="nobody may send ICMP her
 
 
 @functools.cache
-def _can_be_alone() -> bool:
-    if not all(map(shutil.which, ("unshare", "setpriv"))):
-        return False
-    return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
-
-
-@functools.cache
-def alone(way: str, *moods: str, unprivileged: bool = False) -> dict[str, Any]:
-    """What is seen in a network namespace, by mood: status, code, message, facts."""
-    if not _can_be_alone():
-        pytest.skip("this system gives no network namespace")
-    drop = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"] if unprivileged else []
-    program = [sys.executable, "-W", "error", "-m", "support.icmp_namespace", way, *moods]
-    path = os.pathsep.join([str(ROOT / "tests"), str(ROOT)])
-    ran = subprocess.run(
-        [*NAMESPACE, *drop, *program], capture_output=True, env=os.environ | {"PYTHONPATH": path}, check=False, cwd=ROOT
-    )
-    assert ran.returncode == 0, ran.stderr.decode()
-    found: dict[str, Any] = json.loads(ran.stdout)
+def told(way: str, *moods: str, unprivileged: bool = False) -> dict[str, Any]:
+    """What is seen in a network namespace, by mood: status, code, message, facts, seconds of CPU time."""
+    without = ["setpriv", "--inh-caps=-net_raw", "--bounding-set=-net_raw"] if unprivileged else []
+    found: dict[str, Any] = json.loads(alone("net", "support.icmp_namespace", way, *moods, through=without))
     return found
 
 
@@ -79,7 +58,7 @@ def no_reply(found: dict[str, Any], mood: str) -> None:
 
 @pytest.mark.parametrize("way", ["datagram", "raw"])
 def test_only_our_own_replies_count(way: str) -> None:
-    found = alone(way, *MOODS)
+    found = told(way, *MOODS)
     for mood in ("mute", "truncated", "foreign payload", "foreign sequence", "an echo of the request"):
         no_reply(found, mood)
     if way == "raw":  # else the system sees to it
@@ -98,7 +77,7 @@ def test_only_our_own_replies_count(way: str) -> None:
 
 
 def test_where_it_is_not_allowed_it_says_what_to_set() -> None:
-    status, code, message, *_ = alone("none", "good", unprivileged=True)["good"]
+    status, code, message, *_ = told("none", "good", unprivileged=True)["good"]
     assert (status, code) == ("unknown", "internal")
     assert "net.ipv4.ping_group_range" in message
     assert "CAP_NET_RAW" in message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,6 +99,15 @@ async def test_what_silence_means(nursery: trio.Nursery) -> None:
     assert told(right) == ("up", "ok", "")
     loud = await look(Udp(url=url, quiet=Duration(0.1)), expect=("answered",))
     assert told(loud)[:2] == ("down", "expectation")
+
+
+async def test_the_socket_is_closed_whatever_comes(nursery: trio.Nursery) -> None:
+    url = f"udp://127.0.0.1:{await serve(nursery, lambda _: [])}"
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(3):
+        assert (await look(Udp(url=url, send="x"), timeout=0.1)).reason.code == "timeout"
+        assert (await look(Udp(url="udp://127.0.0.1:1"), timeout=5)).reason.code == "connect"
+    assert len(list(Path("/dev/fd").iterdir())) == before
 
 
 async def test_a_stranger_is_not_heard(nursery: trio.Nursery) -> None:
