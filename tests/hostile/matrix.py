@@ -68,6 +68,8 @@ class Servers:
         options = dict(row.options)
         if by := options.get("dns_resolver"):
             options["dns_resolver"] = f"{by}://127.0.0.1:{self.ports[NAME_SERVER]}"
+        if by := options.get("proxy"):
+            options["proxy"] = f"{by}://127.0.0.1:{self.ports[row.name]}"
         check = kind(url=url, **secure, **options)
         return endpoint(check, name=name or row.name, expect=row.expect, **settings)
 

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
+from support.http2 import Http2Server, Says, serve_http2
 from support.probes import answers, http, look, serve
+from support.proxies import HttpProxy
+from test_proxies import serve_over_tls
 from test_tls import CA, ca_file, context, serve_tls
 
 from checks.http import Http
 from checks.websocket import WebSocket
-from monitor.api import OptionError
+from monitor.api import TLS, OptionError
 from monitor.core.quantities import Lifetime
 
 if TYPE_CHECKING:
@@ -119,6 +122,23 @@ async def test_our_certificate_is_shown_to_who_asks(
     assert [(await look(each)).status for each in (both, together)] == ["up", "up"]
     talk = WebSocket(url=f"wss://127.0.0.1:{port}/", ca_file=ca_file, client_cert=files / "ours.pem")
     assert (await look(talk)).reason.message == "expected status 101, got 200"
+
+
+async def test_it_is_shown_by_http2_and_through_a_proxy_and_not_to_the_proxy(
+    nursery: trio.Nursery, ca_file: Path, files: Path
+) -> None:
+    made = context(verify_mode=ssl.CERT_REQUIRED)
+    CA.configure_trust(made)
+    port = await serve_http2(nursery, made, Http2Server(Says(200, b"ok")))
+    proxy = await serve_over_tls(nursery, HttpProxy())
+    check = Http(
+        url=f"https://127.0.0.1:{port}/", ca_file=ca_file, client_cert=files / "ours.pem", http2=True,
+        proxy=f"https://127.0.0.1:{proxy}",
+    )  # fmt: skip
+    assert check.addressing.proxy is not None
+    assert check.addressing.proxy.tls == TLS(ca_file=ca_file)
+    seen = await look(check, expect=("http_version == '2'",))
+    assert seen.status == "up", seen.reason
 
 
 async def explaining(nursery: trio.Nursery, maximum: ssl.TLSVersion) -> int:

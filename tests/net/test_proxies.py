@@ -5,17 +5,22 @@ The proxies are real ones on loopback, which alone know the name `shop.test`; th
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio_websocket
 from support.probes import answers, http, look, serve
 from support.proxies import HttpProxy, Socks5Proxy
 from test_redirects import Site, to
 from test_tls import CA, ca_file, context, serve_tls
 
 from checks.http import Auth, Http
+from checks.steps import Step
+from checks.websocket import WebSocket
+from monitor.core.quantities import Expression
 from monitor.net.proxy import Proxy
 from monitor.net.resolve import Address, Resolver, system_look_up
 from monitor.net.sockets import SocketNet
@@ -107,6 +112,24 @@ async def test_a_certificate_that_is_refused_is_the_targets_and_that_of_a_proxy_
     assert (seen.reason.code, seen.reason.phase) == ("tls", "proxy")
     assert seen.reason.message.startswith("the proxy cannot be reached: certificate")
     assert not {"tls_version", "cert_expires_in"} & seen.facts.keys()
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+async def test_a_websocket_goes_through_a_tunnel(nursery: trio.Nursery, scheme: str) -> None:
+    async def echo(request: trio_websocket.WebSocketRequest) -> None:
+        connection = await request.accept()
+        with contextlib.suppress(trio_websocket.ConnectionClosed):
+            await connection.send_message(await connection.get_message())
+            await connection.get_message()
+
+    server = await nursery.start(partial(trio_websocket.serve_websocket, echo, "127.0.0.1", 0, None))
+    proxy: Any = (HttpProxy if scheme == "http" else Socks5Proxy)(NAMES)
+    at = await serve(nursery, proxy)
+    steps = (Step(send="hello"), Step(expect=Expression("text == 'hello'")))
+    seen = await look(WebSocket(url=f"ws://{SHOP}:{server.port}/", steps=steps, proxy=f"{scheme}://127.0.0.1:{at}"))
+    assert seen.status == "up", seen.reason
+    assert list(seen.phases)[:4] == ["resolve", "connect", "proxy", "handshake"]
+    assert proxy.asked == [f"{SHOP}:{server.port}"]
 
 
 async def test_whose_fault_it_is_that_nothing_answers(nursery: trio.Nursery) -> None:
