@@ -10,7 +10,7 @@ EVERY_CORE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscop
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint screenshots simulate planted crash fuzz bench bench-scale bench-face bench-alerts soak hostile hostile-clients torture lock clean
+.PHONY: run demo test lint docs screenshots simulate planted crash fuzz bench bench-scale bench-face bench-alerts soak hostile hostile-clients torture lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -69,6 +69,9 @@ crash: $(VENV)/.tests  ## the real process killed at random, KILLS=200: what sin
 
 fuzz: $(VENV)/.tests  ## CASES=10000 configs full of mistakes: accepted or told; the slowest of them, and the memory
 	FUZZ=$(or $(CASES),10000) $(BIN)/python -m pytest -q -s tests/config/test_fuzz.py $(ARGS)
+
+docs: $(VENV)/.tests  ## the tables of keys and the schema in docs/, from the code
+	$(BIN)/python docs/generate.py
 
 lock:  ## pin again after a change of dependencies; ARGS=--upgrade takes newer ones (needs uv)
 	env -u PIP_FIND_LINKS -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL -u PIP_CONSTRAINT \

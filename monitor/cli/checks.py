@@ -28,14 +28,14 @@ def command(config: Path, kind: str | None) -> None:
     from monitor.cli.terminal import Terminal  # noqa: PLC0415
 
     terminal = Terminal.of(sys.stdout, os.environ)
-    registry = _registry(config)
+    registry = registry_for(config)
     if kind is None:
         _list(registry, terminal)
     else:
         _show(_known(registry, kind), terminal)
 
 
-def _registry(path: Path) -> Registry:
+def registry_for(path: Path) -> Registry:
     """What is installed, and the local checks of the config, where there is one; other mistakes in it are no matter."""
     from monitor.config.load import registry_of  # noqa: PLC0415
     from monitor.plugins import Registry  # noqa: PLC0415

@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "Show what a running daemon sees now.",
     "validate": "Read the config; report every mistake at once.",
     "checks": "List the installed checks, or the options of one.",
+    "schema": "Print the JSON Schema of the config, for editors.",
     "silence": "Send no alerts about a target for a while.",
     "ack": "Stop the reminders of an incident.",
     "import": "Print the config of Gatus or Uptime Kuma as one of ours.",
@@ -22,7 +23,6 @@ COMMANDS = {
     "outbox": "List what waits and what is dead; put dead alerts back.",
     "demo": "Take a tour on loopback: no config, no internet.",
 }
-LATER = frozenset({"schema"})  # documented, not built yet
 
 
 class _Commands(click.Group):
@@ -41,8 +41,6 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in LATER:
-            ctx.fail(f"'monitor {name}' is not available yet.")
         if name not in COMMANDS and not name.startswith("-"):
             ctx.fail(f"No such command '{name}'.{_hint(name)}")
         return super().resolve_command(ctx, args)

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import attrs
 import pytest
 
-from checks.connecting import CONNECTION_FACTS, Connecting, Reaching
+from checks.connecting import CONNECTION_FACTS
 from checks.requests import Request
 from checks.steps import Step
 from checks.tcp import TcpStep
 from monitor.config.load import load
 from monitor.config.schema import (
-    AccessTable,
-    AnnouncementTable,
     DefaultsTable,
-    EndpointTable,
-    MaintenanceTable,
-    ModuleTable,
-    MonitorTable,
-    PluginsTable,
-    SinkTable,
 )
 from monitor.plugin import key_of
 from monitor.plugins import Registry
@@ -35,19 +28,9 @@ SNIPPETS = [
     each for page in (PAGE, SINKS) for each in re.findall(r"^```toml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 ]
 REGISTRY = Registry()
-TABLES = {
-    "`[monitor]`": MonitorTable,
-    "`[monitor.access]`": AccessTable,
-    "`[plugins]`": PluginsTable,
-    "`[[endpoint]]`": EndpointTable,
-    "`[[maintenance]]`": MaintenanceTable,
-    "`[[announcement]]`": AnnouncementTable,
-    "`[module.NAME]`": ModuleTable,
-    "`[[sink]]`": SinkTable,
-    "Connections": Connecting,
-    **{f"Check `{kind}`": plugin.cls for kind, plugin in REGISTRY.checks.items() if plugin.origin == "nursery-monitor"},
-    **{f"Sink `{kind}`": plugin.cls for kind, plugin in REGISTRY.sinks.items() if plugin.origin == "nursery-monitor"},
-}
+GENERATE = runpy.run_path(str(ROOT / "docs/generate.py"))
+TABLES = GENERATE["TABLES"]
+told_elsewhere = GENERATE["told_elsewhere"]
 
 
 def rows(section, head="key"):
@@ -57,36 +40,9 @@ def rows(section, head="key"):
     return {row[0].strip("`"): row[2] if len(row) > 2 else "" for row in cells}
 
 
-def in_toml(default):
-    """How the page writes *default*; None where words must do."""
-    if isinstance(default, attrs.Factory):
-        default = default.factory()
-    match default:
-        case attrs.NOTHING:
-            return "required"
-        case None:
-            return None
-        case bool():
-            return f"`{str(default).lower()}`"
-        case int() if type(default) is int:
-            return f"`{default}`"
-        case tuple() | list():
-            return "`[" + ", ".join(f'"{each}"' for each in default) + "]`"
-        case dict():
-            return "`{}`"
-        case _:
-            return f'`"{default}"`'
-
-
-def told_elsewhere(cls):
-    """What it has as every connection has it."""
-    base = next((each for each in (Connecting, Reaching) if issubclass(cls, each) and cls is not Connecting), None)
-    return set() if base is None else {each.name for each in attrs.fields(base)}
-
-
 def available(cls):
     return {
-        key_of(each): in_toml(each.default)
+        key_of(each): GENERATE["default_of"](each.default)
         for each in attrs.fields(cls)
         if each.init and each.metadata.get("available", True) and each.name not in told_elsewhere(cls)
     }
@@ -94,6 +50,17 @@ def available(cls):
 
 def unavailable(cls):
     return {each.name for each in attrs.fields(cls) if not each.metadata.get("available", True)}
+
+
+def test_what_follows_from_the_code_was_made_from_it():
+    assert GENERATE["page"](PAGE) == PAGE, "run `make docs`"
+    assert (ROOT / "docs/monitor.schema.json").read_text("utf-8") == GENERATE["schema"](), "run `make docs`"
+
+
+def test_a_new_key_comes_last_with_its_own_words():
+    lines = [line for line in PAGE.splitlines(keepends=True) if not line.startswith("| `watch` |")]
+    made = GENERATE["page"]("".join(lines))
+    assert "| `watch` | boolean | `true` | read the config again when one of its files changes |\n\n" in made
 
 
 @pytest.mark.parametrize(("title", "cls"), TABLES.items(), ids=TABLES)

@@ -12,7 +12,7 @@ import trio
 from support.cli import PROGRAM, environment, monitor
 from support.loopback import serve_http
 
-from monitor.cli.root import COMMANDS, LATER
+from monitor.cli.root import COMMANDS
 
 
 async def test_help_lists_every_command(tmp_path: Path) -> None:
@@ -77,13 +77,6 @@ async def test_a_mistake_is_one_sentence_and_exit_code_3(args: list[str], error:
     first, *hint = done.err.splitlines()
     assert first.startswith(error)
     assert all(line.startswith("Try 'monitor") for line in hint)
-
-
-@pytest.mark.parametrize("command", sorted(LATER))
-async def test_what_comes_later_is_refused_as_that(command: str, tmp_path: Path) -> None:
-    done = await monitor(command, cwd=tmp_path)
-    assert done.code == 3
-    assert done.err.startswith(f"error: 'monitor {command}' is not available yet.\n")
 
 
 async def test_without_a_command_the_help_is_the_error(tmp_path: Path) -> None:
