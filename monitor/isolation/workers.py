@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAST_WORD = 0.1  # seconds after its deadline in which a worker may still say what it found
+LAST_WORD = 0.04  # seconds after its deadline in which a worker may still say what it found
 START = 10.0  # seconds for a worker to be there: its module may import much
 MOST_IDLE = 100  # workers that wait for their next probe, some ten megabytes each; the longest idle goes first
 _POST_MORTEM = 1.0  # seconds for its keeper to say how it ended
@@ -66,7 +66,7 @@ class Workers:
 
     def __init__(self, *, memory: int = DEFAULT_MEMORY, patience: float = START) -> None:
         """Start none yet; one may have *memory* bytes with all that it starts, and *patience* seconds to begin."""
-        self._processes = Processes(modules=("monitor.isolation.worker",), memory=memory)
+        self._processes = Processes(modules=("monitor.isolation.loaded",), memory=memory)
         self._idle: dict[str, _Worker] = {}  # by the name of the endpoint, the longest idle first
         self._patience = patience
         self._told: set[str] = set()  # of whom it was said that they leave processes behind

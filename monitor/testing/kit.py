@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
+import attrs
 import trio
 import trio.testing
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from dns.message import QueryMessage
 
+    from monitor.core.programs import Ran
     from monitor.net import TLS, Addressing, Datagrams, Echoes, Stream, Trace, Vet
     from monitor.net.nameservers import NameServer
 
@@ -64,20 +66,28 @@ def look(
     timeout: float = 5.0,
     expect: Sequence[str] = (),
     degraded: Sequence[str] = (),
+    programs: Callable[[Sequence[str]], Ran] | None = None,
     patience: float = 5.0,
 ) -> Observation:
     """Probe *check* once; every connection it opens is answered by *server*, None: refused.
 
     Host names and ports may be any. TLS is not spoken: what is sent arrives as it is, and `tls_version` is `1.3`.
-    *timeout* is the endpoint's, in virtual seconds; *expect* and *degraded* are its expressions. Virtual
-    time waits for calls in threads (`Probe.in_thread`): for *patience* real seconds, then they hang. Raises
-    ExpectationError for an expression that no config would take. Not for use inside a running event loop.
+    *timeout* is the endpoint's, in virtual seconds; *expect* and *degraded* are its expressions. *programs* is called
+    with each command that the check runs, and says what comes of it. Virtual time waits for calls in threads
+    (`Probe.in_thread`): for *patience* real seconds, then they hang. Raises ExpectationError for an expression that no
+    config would take. Not for use inside a running event loop.
     """
     endpoint = _endpoint(check, timeout=timeout, expect=expect, degraded=degraded)
 
     async def once() -> Observation:
         async with trio.open_nursery() as servers:
-            seen = await probe_once(endpoint, net=_Net(servers, server), clock=_Clock(), mask=None)
+            seen = await probe_once(
+                endpoint,
+                net=_Net(servers, server),
+                clock=_Clock(),
+                mask=None,
+                programs=None if programs is None else _Programs(programs),
+            )
             servers.cancel_scope.cancel()
         return seen
 
@@ -118,6 +128,15 @@ def watch(
 
     _in_virtual_time(for_a_while)
     return seen
+
+
+@attrs.frozen
+class _Programs:
+    answer: Callable[[Sequence[str]], Ran]
+
+    async def run(self, command: Sequence[str], *, env: Mapping[str, str], cwd: str | None = None) -> Ran:  # noqa: ARG002 - as the real one
+        await trio.lowlevel.checkpoint()
+        return self.answer(command)
 
 
 def _in_virtual_time(main: Callable[[], Awaitable[T]], patience: float = 5.0) -> T:

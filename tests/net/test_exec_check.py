@@ -12,8 +12,10 @@ import trio
 from support.below import alive, until_gone
 from support.probes import endpoint, serve
 
+import monitor.testing as kit
 from checks import perfdata
 from checks.exec import Exec
+from monitor.api import Ran
 from monitor.core.model import Code, Observation, Status
 from monitor.gauges import of_observations
 from monitor.net.sockets import SocketNet
@@ -22,7 +24,7 @@ from monitor.processes.starter import Processes
 from monitor.system import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 PLUGINS = Path("/usr/lib/nagios/plugins")
 needs_plugins = pytest.mark.skipif(
@@ -253,6 +255,19 @@ async def test_nothing_stays_when_the_monitor_goes(tmp_path: Path) -> None:
                 await trio.sleep(0.02)
         nursery.cancel_scope.cancel()
     await until_gone([int(written.read_text())])
+
+
+def test_the_kit_runs_no_programs() -> None:
+    asked = []
+
+    def programs(command: Sequence[str]) -> Ran:
+        asked.append(command)
+        return Ran(code=2, out=b"no space|free=0B")
+
+    seen = kit.look(Exec(command=("check_disk", "-w", "1")), programs=programs, expect=["perfdata.free.value >= 0.0"])
+    assert (seen.status, seen.reason.message) == (Status.DOWN, "no space")
+    assert asked == [("check_disk", "-w", "1")]
+    assert kit.look(Exec(command=("true",))).reason.message.endswith("this probe cannot run programs")
 
 
 @needs_plugins

@@ -18,6 +18,8 @@ from torture.rows import ROWS, TIMEOUT, Row
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.alone
+
 ISOLATED = [row for row in ROWS if row.isolated]
 IN_OUR_OWN = [row for row in ROWS if not row.isolated]
 
