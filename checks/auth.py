@@ -7,7 +7,7 @@ from typing import Literal
 import attrs
 
 from checks.options import http_url, scopes
-from monitor.api import check_option, one_line
+from monitor.api import check_option, named_secrets, one_line
 
 USER_AGENT = "nursery-monitor"
 
@@ -36,7 +36,7 @@ class OAuth2:
     client_id: str = check_option(doc="the client")
     client_secret: str = check_option(doc="its secret", secret=True)
     scopes: tuple[str, ...] = check_option(default=(), doc="what the token shall be good for", validator=scopes)
-    parameters: dict[str, str] = check_option(factory=dict, doc="more to send, such as audience")
+    parameters: dict[str, str] = check_option(factory=dict, doc="more to send, such as audience", secret=named_secrets)
     credentials_in: Literal["header", "body"] = check_option(
         default="header", doc="where the client's credentials go when a token is fetched"
     )

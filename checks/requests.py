@@ -22,6 +22,7 @@ from monitor.api import (
     check_option,
     compile_all,
     compile_value,
+    named_secrets,
     shown,
 )
 
@@ -61,10 +62,10 @@ class Request:
     name: str | None = check_option(default=None, doc="what it is called in messages")
     url: str | None = check_option(default=None, doc="a path, or a URL; default: the endpoint's", validator=_url)
     method: str | None = check_option(default=None, doc="default: GET, with something to send POST", validator=method)
-    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers)
+    headers: dict[str, str] = check_option(factory=dict, doc="headers to send", validator=headers, secret=named_secrets)
     body: str | None = check_option(default=None, doc="body to send")
     json: Any = check_option(default=None, doc="body to send, as JSON", validator=json_value)
-    form: dict[str, str] | None = check_option(default=None, doc="body to send, as of a form")
+    form: dict[str, str] | None = check_option(default=None, doc="body to send, as of a form", secret=named_secrets)
     follow_redirects: bool | None = check_option(default=None, doc="follow redirects; default: as the endpoint does")
     expect: tuple[Expression, ...] = check_option(default=(), doc="expressions over the facts of its answer")
     save: dict[str, Expression | Between] = check_option(

@@ -5,6 +5,7 @@ gatus_kinds.py  what its endpoints look at, by their URLs
 conditions.py   its conditions as CEL
 uptime_kuma.py  the backup of Uptime Kuma
 blackbox.py     blackbox.yml of blackbox_exporter
+ways.py         proxies, tokens and certificates
 tables.py       what all of them need: names that can be, our tables as TOML
 
 Nothing is dropped silently: what has no counterpart is named in `Imported.left_out`.

@@ -12,7 +12,7 @@ import attrs
 
 from monitor.core.errors import MonitorError
 from monitor.core.text import printable
-from monitor.imports import Imported
+from monitor.imports import Imported, ways
 from monitor.imports.conditions import quoted
 from monitor.imports.tables import joined, table, tables
 
@@ -89,9 +89,21 @@ def _http(module: _Taken) -> None:
         ours["headers"] = {name: _literally(value) for name, value in headers.items()}
     follows = module.take("follow_redirects", default=True) and not module.take("no_follow_redirects", default=False)
     ours |= {"max_redirects": _REDIRECTS} if follows else {"follow_redirects": False}
+    if module.take("enable_http2", default=True):
+        ours["http2"] = True
     _judged(module)
     _signed_in(module)
+    _by_proxy(module)
     _connected(module)
+
+
+def _by_proxy(module: _Taken) -> None:
+    url = str(module.take("proxy_url", ""))
+    if (way := ways.proxy(url)) is not None:
+        module.ours["proxy"] = _literally(way)
+        module.take("skip_resolve_phase_with_proxy")  # as it is here
+    elif url:
+        module.theirs["proxy_url"] = url
 
 
 def _judged(module: _Taken) -> None:
@@ -134,6 +146,25 @@ def _signed_in(module: _Taken) -> None:
     token = {key: value for key in ("bearer_token", "bearer_token_file") if (value := module.take(key))}
     if token:
         module.ours["auth"] = {"bearer": _secret(token, "bearer_token")}
+    oauth2 = table(module.take("oauth2"), f'oauth2 of "{module.name}"')
+    if oauth2.get("token_url") and "auth" not in module.ours:
+        _by_token(module, oauth2)
+    elif oauth2:
+        module.theirs["oauth2"] = oauth2
+
+
+def _by_token(module: _Taken, oauth2: dict[str, Any]) -> None:
+    secret, parameters = _secret(oauth2, "client_secret"), table(oauth2.get("endpoint_params"), "endpoint_params")
+    module.ours["auth"] = ways.oauth2(
+        oauth2["token_url"],
+        oauth2.get("client_id", ""),
+        secret,
+        oauth2.get("scopes"),
+        _literally,
+        parameters={key: _literally(value) for key, value in parameters.items()},
+    )
+    known = {"token_url", "client_id", "client_secret", "client_secret_file", "scopes", "endpoint_params"}
+    module.theirs.update({f"oauth2.{key}": value for key, value in oauth2.items() if key not in known})
 
 
 def _secret(settings: dict[str, Any], key: str) -> str | dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from monitor.imports import Imported
+from monitor.imports import Imported, ways
 from monitor.imports.conditions import UnknownConditionError
 from monitor.imports.gatus_kinds import SIGNS_IN, asked, expression, kind_of
 from monitor.imports.tables import Names, joined, possible, table, tables
@@ -93,6 +93,13 @@ def _client(client: dict[str, Any], ours: dict[str, Any], kind: str) -> None:
         ours["verify"] = False
     if resolver := client.get("dns-resolver"):
         ours["dns_resolver"] = _inserted(str(resolver))
+    tls = client.get("tls")
+    if isinstance(tls, dict) and kind not in ("dns", "icmp", "udp"):
+        for key, our_key in (("certificate-file", "client_cert"), ("private-key-file", "client_key")):
+            if file := tls.pop(key, None):
+                ours[our_key] = _inserted(str(file))
+        if not tls:
+            del client["tls"]
 
 
 def _others(kind: str, each: dict[str, Any], client: dict[str, Any]) -> list[str]:
@@ -127,6 +134,13 @@ def _request(each: dict[str, Any], client: dict[str, Any], ours: dict[str, Any],
         ours["headers"] = {name: _inserted(str(value)) for name, value in headers.items()}
     if client.get("ignore-redirect"):
         ours["follow_redirects"] = False
+    if (way := ways.proxy(_inserted(str(client.get("proxy-url") or "")))) is not None:
+        ours["proxy"] = way
+        del client["proxy-url"]
+    if oauth := table(client.pop("oauth2", None), f"{place}.client.oauth2"):
+        secret = _inserted(str(oauth.get("client-secret", "")))
+        url, who, scopes = (oauth.get(key) for key in ("token-url", "client-id", "scopes"))
+        ours["auth"] = ways.oauth2(url, who, secret, scopes, _inserted)
 
 
 def _expressions(kind: str, each: dict[str, Any], ours: dict[str, Any], name: str, left_out: list[str]) -> list[str]:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.errors import MonitorError
-from monitor.imports import Imported
+from monitor.imports import Imported, ways
 from monitor.imports.tables import Names, duration, possible, table, tables
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def imported(document: object) -> Imported:
     monitors = tables(backup["monitorList"], "monitorList")
     groups = {each.get("id"): possible(each.get("name")) for each in monitors if each.get("type") == "group"}
     sinks = _sinks(tables(backup.get("notificationList"), "notificationList"), result)
+    proxies = {each.get("id"): each for each in tables(backup.get("proxyList"), "proxyList")}
     for each in monitors:
         kind = each.get("type")
         if kind == "group":
@@ -34,7 +35,10 @@ def imported(document: object) -> Imported:
             result.left_out.append(f'"{possible(each.get("name"))}": monitors of type {kind}')
             continue
         try:
-            result.endpoints.append(_common(each, names, groups, sinks) | make(each))
+            ours = _common(each, names, groups, sinks) | make(each)
+            if make in (_http, _keyword):
+                _reached(each, ours, proxies, result.left_out)
+            result.endpoints.append(ours)
         except (TypeError, ValueError, KeyError, AttributeError) as exc:
             result.left_out.append(f'"{possible(each.get("name"))}": it cannot be read ({exc})')
     return result
@@ -85,6 +89,39 @@ def _http(each: Monitor) -> dict[str, Any]:
     if accepted != ["200-299"]:
         ours["expect"] = [" || ".join(_status(str(span)) for span in accepted)]
     return ours
+
+
+def _reached(each: Monitor, ours: dict[str, Any], proxies: dict[Any, Monitor], left_out: list[str]) -> None:
+    """By which proxy, and who asks."""
+    theirs = proxies.get(each["proxyId"]) if each.get("proxyId") else None
+    if theirs is not None and theirs.get("active", True):
+        if (way := ways.kuma_proxy(theirs)) is not None:
+            ours["proxy"] = way
+        else:
+            left_out.append(f'of "{ours["name"]}": the proxy, by {theirs.get("protocol")}')
+    match each.get("authMethod"):
+        case None | "" | "basic":
+            pass
+        case "oauth2-cc":
+            in_body = each.get("oauth_auth_method") == "client_secret_post"
+            ours["auth"] = ways.oauth2(
+                each["oauth_token_url"],
+                each["oauth_client_id"],
+                _literally(str(each.get("oauth_client_secret") or "")),
+                each.get("oauth_scopes"),
+                _literally,
+                credentials_in="body" if in_body else None,
+                parameters={"audience": _literally(each["oauth_audience"])} if each.get("oauth_audience") else None,
+            )
+        case "mtls":
+            left_out.append(f'of "{ours["name"]}": its certificate: save it as a file, for client_cert and client_key')
+        case other:
+            ours.pop("auth", None)
+            left_out.append(f'of "{ours["name"]}": signing in by {other}')
+
+
+def _literally(text: str) -> str:
+    return text.replace("$", "$$")
 
 
 def _status(span: str) -> str:

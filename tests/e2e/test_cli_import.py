@@ -85,7 +85,7 @@ async def test_blackbox_exporter(tmp_path: Path) -> None:
         "imported 4 modules",
     }
     modules = tomllib.loads(done.out)["module"]
-    assert modules["http_2xx"] == {"check": "http", "timeout": "120s", "max_redirects": 10}
+    assert modules["http_2xx"] == {"check": "http", "timeout": "120s", "max_redirects": 10, "http2": True}
     assert modules["ssh_banner"]["steps"][0] == {"expect": "text.matches('(?m)^SSH-2.0-')"}
     assert modules["picky"] == {
         "check": "http",
@@ -93,6 +93,7 @@ async def test_blackbox_exporter(tmp_path: Path) -> None:
         "method": "POST",
         "headers": {"Content-Type": "application/json", "X-Price": "$$5"},
         "follow_redirects": False,
+        "http2": True,
         "verify": False,
         "ca_file": "/nowhere/ca.pem",
         "min_tls": "1.2",

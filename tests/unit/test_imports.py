@@ -316,3 +316,84 @@ def test_names_are_possible_and_different() -> None:
     names = Names()
     taken = [names.take("a/b"), names.take("a/b", "g"), names.take("a/b", "g"), names.take(None), names.take("group:x")]
     assert taken == ["a-b", "g a-b", "a-b 2", "unnamed", "x"]
+
+
+WAYS_OF_GATUS = [
+    ({"proxy-url": "socks5://proxy.example:1080"}, {"proxy": "socks5h://proxy.example:1080"}),
+    ({"proxy-url": "http://me:$SECRET@proxy.example:3128"}, {"proxy": "http://me:${SECRET}@proxy.example:3128"}),
+    ({"oauth2": {"token-url": "https://login.example/t", "client-id": "m", "client-secret": "$S", "scopes": ["a"]}},
+     {"auth": {"oauth2": {"token_url": "https://login.example/t", "client_id": "m", "client_secret": "${S}",
+                          "scopes": ["a"]}}}),
+    ({"tls": {"certificate-file": "c.pem", "private-key-file": "k.pem"}},
+     {"client_cert": "c.pem", "client_key": "k.pem"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("client", "expected"), WAYS_OF_GATUS)
+def test_by_which_way_gatus_goes(client: dict[str, Any], expected: dict[str, Any]) -> None:
+    result = gatus.imported({"endpoints": [{"name": "x", "url": "https://x.example/", "client": client}]})
+    assert result.left_out == []
+    assert expected.items() <= result.endpoints[0].items()
+
+
+def test_ways_of_gatus_without_counterpart() -> None:
+    client = {"proxy-url": "ftp://p", "tls": {"renegotiation": "once"}, "network": "ip6"}
+    result = gatus.imported({"endpoints": [{"name": "x", "url": "https://x.example/", "client": client}]})
+    assert result.left_out == ['of "x": client.network, client.proxy-url and client.tls']
+
+
+def test_ways_of_blackbox_exporter() -> None:
+    oauth2 = {
+        "token_url": "https://login.example/t", "client_id": "m$", "client_secret_file": "/run/s", "scopes": ["a", "b"],
+        "endpoint_params": {"audience": "x"}, "proxy_url": "http://p",
+    }  # fmt: skip
+    http = {"proxy_url": "http://proxy.example:3128", "skip_resolve_phase_with_proxy": True, "oauth2": oauth2}
+    result = blackbox.imported({"modules": {"m": {"prober": "http", "http": http}}})
+    assert result.modules["m"] | {"timeout": "", "check": "", "max_redirects": 0} == {
+        "timeout": "", "check": "", "max_redirects": 0, "http2": True, "proxy": "http://proxy.example:3128",
+        "auth": {"oauth2": {"token_url": "https://login.example/t", "client_id": "m$$", "client_secret":
+                 {"file": "/run/s"}, "scopes": ["a", "b"], "parameters": {"audience": "x"}}},
+    }  # fmt: skip
+    assert result.left_out == ['of the module "m": http.oauth2.proxy_url']
+    old = blackbox.imported({"modules": {"m": {"prober": "http", "http": {"enable_http2": False}}}})
+    assert "http2" not in old.modules["m"]
+
+
+def test_ways_of_uptime_kuma(tmp_path: Path) -> None:
+    monitors = [
+        {"proxyId": 1}, {"proxyId": 2}, {"proxyId": 3}, {"proxyId": 4},
+        {"authMethod": "oauth2-cc", "oauth_token_url": "https://login.example/t", "oauth_client_id": "m",
+         "oauth_client_secret": "a$b", "oauth_scopes": "x y", "oauth_auth_method": "client_secret_post"},
+        {"authMethod": "mtls"}, {"authMethod": "ntlm", "basic_auth_user": "me"},
+        {"authMethod": "basic", "basic_auth_user": "me"},
+    ]  # fmt: skip
+    proxies = [
+        {"id": 1, "protocol": "https", "host": "p.example", "port": 8443, "auth": True, "username": "me",
+         "password": "a@b$"},
+        {"id": 2, "protocol": "socks", "host": "2001:db8::1", "port": "1080"},
+        {"id": 3, "protocol": "socks4", "host": "p.example", "port": 1080},
+        {"id": 4, "protocol": "http", "host": "p.example", "port": 1, "active": False},
+    ]  # fmt: skip
+    backup = {
+        "monitorList": [
+            {"type": "http", "name": str(number), "url": "https://x.example/", **each}
+            for number, each in enumerate(monitors)
+        ],
+        "proxyList": proxies,
+    }
+    result = uptime_kuma.imported(backup)
+    ways = [{key: each[key] for key in ("proxy", "auth") if key in each} for each in result.endpoints]
+    oauth2 = {"token_url": "https://login.example/t", "client_id": "m", "client_secret": "a$$b", "scopes": ["x", "y"]}
+    assert ways == [
+        {"proxy": "https://me:a%40b%24@p.example:8443"}, {"proxy": "socks5h://[2001:db8::1]:1080"}, {}, {},
+        {"auth": {"oauth2": {**oauth2, "credentials_in": "body"}}}, {}, {},
+        {"auth": {"basic": {"username": "me", "password": ""}}},
+    ]  # fmt: skip
+    assert result.left_out == [
+        'of "2": the proxy, by socks4',
+        'of "5": its certificate: save it as a file, for client_cert and client_key',
+        'of "6": signing in by ntlm',
+    ]
+    path = tmp_path / "config.toml"
+    path.write_text(text(result, "uptime-kuma"))
+    assert len(load(path, environ={}).endpoints) == 8
