@@ -172,7 +172,7 @@ def _sink(rand: random.Random, number: int) -> SinkPlan:
         after=rand.choice((None, None, 300)),
         format=form,
         group_wait=rand.choice((None, 5, 60)) if form == "alertmanager" else None,
-        max_per_minute=rand.choice((None, None, 1, 3)),
+        max_per_minute=rand.choice((None, 1, 1, 3)),
     )
 
 
