@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import attrs
@@ -71,7 +72,6 @@ class Conversation:
         self._steps = tuple(zip(steps, expectations, strict=True))
         # Messages wait here only for steps that look at them; the bounds hold what a flood may cost.
         self._wanted = any(step.expect is not None or step.silent_for is not None for step in steps)
-        self._inbox, self._messages = trio.open_memory_channel[str | bytes](_MOST_MESSAGES)
         self._waiting = 0
         self._pinging = False
         self._rtts: deque[float] = deque(maxlen=_PINGS)
@@ -132,31 +132,35 @@ class Conversation:
     async def _drain(self, connection: WebSocketConnection) -> None:
         """Take every message out of trio-websocket's queue as it comes."""
 
-        with self._inbox:
+        try:
             while True:
-                try:
-                    message = await connection.get_message()
-                except trio_websocket.ConnectionClosed:
-                    break
+                message = await connection.get_message()
                 self.facts["messages"] += 1
                 self._came()
-                if not self._wanted:
-                    continue
-                self._waiting += len(message)
-                try:
-                    self._inbox.send_nowait(message)
-                except trio.WouldBlock:
-                    self._fail(Code.LIMIT, f"more than {_MOST_MESSAGES:,} messages came that no step had read yet")
-                except trio.BrokenResourceError:
-                    continue  # the steps are done
-                if self._waiting > _MOST_WAITING:
-                    self._fail(Code.LIMIT, f"more than {_MOST_WAITING >> 20} MiB of messages came unread")
+                if self._wanted:
+                    self._lay_in(message)
+        except trio_websocket.ConnectionClosed:
+            pass
+        finally:
+            if self._wanted:
+                self._inbox.close()
         if self._pinging:
             await self._before_the_end()
             self._dropped(connection.closed)
 
     async def _before_the_end(self) -> None:
         """The connection was closed by the server, and that is about to be told."""
+
+    def _lay_in(self, message: str | bytes) -> None:
+        self._waiting += len(message)
+        try:
+            self._inbox.send_nowait(message)
+        except trio.WouldBlock:
+            self._fail(Code.LIMIT, f"more than {_MOST_MESSAGES:,} messages came that no step had read yet")
+        except trio.BrokenResourceError:
+            return  # the steps are done
+        if self._waiting > _MOST_WAITING:
+            self._fail(Code.LIMIT, f"more than {_MOST_WAITING >> 20} MiB of messages came unread")
 
     def _came(self) -> None:
         """A message came."""
@@ -174,18 +178,26 @@ class Conversation:
                 await self._expect(connection, step, expectations)
         if not self._steps or (ask and "ping_rtt" not in self.facts):
             await self._ping(connection, None)
-        self._messages.close()
+        if self._wanted:
+            self._messages.close()
 
     async def _ping(self, connection: WebSocketConnection, within: Duration | None) -> None:
 
         began = self._monotonic()
-        with trio.move_on_after(within or float("inf")) as patience:
-            self._pinging = True
-            await connection.ping()
-            self._pinging = False
-        if within is not None and patience.cancelled_caught:
-            self._fail(Code.TIMEOUT, f"no pong within {seconds_text(within)}")
+        if within is None:
+            await self._pong(connection)
+        else:
+            with trio.move_on_after(within) as patience:
+                await self._pong(connection)
+            if patience.cancelled_caught:
+                self._fail(Code.TIMEOUT, f"no pong within {seconds_text(within)}")
         self._note_rtt(self._monotonic() - began)
+
+    async def _pong(self, connection: WebSocketConnection) -> None:
+
+        self._pinging = True
+        await connection.ping()
+        self._pinging = False
 
     def _note_rtt(self, seconds: float) -> None:
 
@@ -252,6 +264,19 @@ class Conversation:
     def _dropped(self, closed: CloseReason | None) -> NoReturn:
         """The server closed the connection, well or badly, while we waited for a pong."""
         self._fail(*closing(closed))
+
+    @cached_property
+    def _channel(self) -> tuple[trio.MemorySendChannel[str | bytes], trio.MemoryReceiveChannel[str | bytes]]:
+        """From who takes messages out to the steps that look at them; made for those who have such a step."""
+        return trio.open_memory_channel[str | bytes](_MOST_MESSAGES)
+
+    @property
+    def _inbox(self) -> trio.MemorySendChannel[str | bytes]:
+        return self._channel[0]
+
+    @property
+    def _messages(self) -> trio.MemoryReceiveChannel[str | bytes]:
+        return self._channel[1]
 
     @property
     def _phase(self) -> str | None:

@@ -50,6 +50,7 @@ class WebSocket(Proxied):
     """Connect, go through the steps and close cleanly; without steps, ping once."""
 
     schemes: ClassVar[tuple[str, ...]] = ("ws", "wss")
+    own_task: ClassVar[bool] = False
     facts: ClassVar[Mapping[str, Fact] | None] = {
         "subprotocol": Fact("v1.json", "the subprotocol the server chose, absent if none"),
         "headers": Fact({"server": "example"}, "headers of the handshake, names in lower case"),

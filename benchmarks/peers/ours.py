@@ -15,6 +15,7 @@ import trio
 
 from benchmarks.peers.common import ANSWER, Task, arguments, measured, on_trio
 from monitor.config.load import load
+from monitor.limits import spare_what_is_loaded
 from monitor.net.sockets import SocketNet
 from monitor.probing import probe_once
 from monitor.system import SystemClock
@@ -62,6 +63,8 @@ async def main(task: Task) -> None:
     async def probe() -> bool:
         return is_good(await probe_once(endpoint, net=net, clock=clock, mask=config.masker or None), scheme)
 
+    await probe()  # loads what is loaded by the first
+    spare_what_is_loaded()  # as `monitor run` does once it has started
     await measured(task, probe, on_trio())
 
 

@@ -136,14 +136,14 @@ class _Keeper:
         if kind is int and -(2**63) < value < 2**63:
             return value
         match value:
+            case timedelta():
+                return round(value.total_seconds(), 6)
             case None | bool():
                 return value
             case float():
                 return float(value) if math.isfinite(value) else self._text(str(float(value)), 10)
             case int():
                 return int(value) if abs(value) < 2**63 else "an integer beyond 64 bits"
-            case timedelta():
-                return round(value.total_seconds(), 6)
             case str():
                 return self._text(value, _LONGEST_TEXT)
             case bytes():
