@@ -35,7 +35,7 @@ from monitor.api import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     import httpx
 
@@ -127,7 +127,7 @@ class Http(Proxied):
             return Verdict.down(f"expected status 200-299, got {answer.status}", phase="processing")
         return self.verdict(probe)
 
-    async def ask(
+    def ask(  # what is awaited anyway needs no frame of its own
         self,
         probe: Probe,
         request: httpx.Request,
@@ -137,7 +137,7 @@ class Http(Proxied):
         vet: Callable[[str], None] | None = None,
         body_limit: int | None = None,
         keepalive: bool = True,
-    ) -> Answer:
+    ) -> Coroutine[Any, Any, Answer]:
         """Send *request* to the endpoint's own origin, which is *at_home*, or to another. Close what is returned.
 
         Not with *keepalive*: by a connection of its own, whatever the config says.
@@ -149,7 +149,7 @@ class Http(Proxied):
             body_limit=self.body_limit if body_limit is None else body_limit,
             keepalive=self.keepalive and keepalive and at_home,
         )
-        return await transport.exchange(request)
+        return transport.exchange(request)
 
     def _visit(self, probe: Probe, addressing: Addressing) -> Visit:
         from checks.visit import Visit  # noqa: PLC0415 - for who is redirected or signs in

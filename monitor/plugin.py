@@ -96,7 +96,7 @@ class Check:
 
 
 @functools.cache
-def _transport_class() -> type[Transport]:
+def _transport_class() -> Callable[..., Transport]:
     from monitor.net.transport import Transport  # noqa: PLC0415 - httpx is not for everybody
 
     return Transport
@@ -336,12 +336,14 @@ class Probe:
         the connection stays with the `companion`, if there is one: fact reused. What goes wrong is an
         `httpx.TransportError` whose `__cause__` is a ProbeError with the reason.
         """
-        options: dict[str, Any] = {"tls": tls, "addressing": addressing, "vet": vet, "body_limit": body_limit}
+        cls = _transport_class()
         if keepalive and self.companion is not None:
             from monitor.net.keeping import KeepingTransport  # noqa: PLC0415 - as httpx
 
-            return KeepingTransport(self.connect, self, keep=self.keep, let_go=self.companion.let_go, **options)
-        return _transport_class()(self.connect, self, http2_only=http2_only, **options)
+            cls = functools.partial(KeepingTransport, keep=self.keep, let_go=self.companion.let_go)
+        return cls(
+            self.connect, self, tls=tls, addressing=addressing, vet=vet, body_limit=body_limit, http2_only=http2_only
+        )
 
     @property
     def http(self) -> httpx.AsyncClient:
