@@ -23,7 +23,8 @@ def written(value: str) -> Iterator[str]:
     """*value* in every way in which a server may repeat it: escaped, percent-encoded, within something in base64."""
     raw = value.encode("utf-8", "surrogatepass")
     yield from (value, quote(raw, safe=""), quote(raw), quote_plus(raw))
-    yield from (json.dumps(value)[1:-1], html.escape(value), raw.decode("latin-1"))
+    yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
+    yield from (html.escape(value), raw.decode("latin-1"))
     for before in range(3):  # bytes, of what stands before it
         text = b64encode(bytes(before) + raw).decode()
         own = text[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]  # no character that holds bits of others

@@ -151,3 +151,28 @@ def test_an_environment_that_is_not_utf8(tmp_path):
     assert problems(path, BAD="\udcff") == [
         "config.toml:4: endpoint[0].body: the environment variable BAD is not valid UTF-8"
     ]
+
+
+def test_a_credential_of_systemd(tmp_path):
+    write(tmp_path / "credentials/token", "the-token\n")
+    path = write(tmp_path / "config.toml", endpoint("a", 'auth.bearer = { file = "${CREDENTIALS_DIRECTORY}/token" }'))
+    config = load(path, environ={"CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")})
+    assert config.endpoints[0].check.auth.bearer == "the-token"
+    assert config.masker("Bearer the-token") == "Bearer ***"
+    assert tmp_path / "credentials/token" in config.sights.files, "a rotated one is seen"
+    assert problems(path) == [
+        "config.toml:4: endpoint[0].auth.bearer: the environment variable CREDENTIALS_DIRECTORY is not set"
+    ]
+
+
+def test_what_is_secret_by_its_nature_is_masked_in_clear(tmp_path):
+    more = (
+        'auth = { basic = { username = "user", password = "in-clear-1" } }\n'
+        'headers = { X-Api-Key = "in-clear-2", Cookie = "in-clear-3", Accept = "not-a-secret" }\n'
+        '[monitor.access]\nread_token = "in-clear-4"\n'
+        '[[sink]]\nname = "s"\ntype = "webhook"\nurl = "https://h.example.org/"\n'
+        'headers = { Authorization = "Bearer in-clear-5" }\n'
+    )
+    config = load(write(tmp_path / "config.toml", endpoint("a", more)), environ={})
+    shown = config.masker("in-clear-1 in-clear-2 in-clear-3 in-clear-4 in-clear-5 not-a-secret user")
+    assert shown == "*** *** *** *** *** not-a-secret user"

@@ -111,6 +111,25 @@ async def test_the_worst_decides_and_the_order_is_the_configs(
     assert [line.split()[1] for line in done.lines if line[0] in "✓!✗?"] == statuses
 
 
+async def test_many_targets_and_what_should_fail(port: int, tmp_path: Path) -> None:
+    (tmp_path / "sd.json").write_text(json.dumps([{"targets": [f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/down"]}]))
+    (tmp_path / "config.toml").write_text(
+        '[[endpoint]]\nname = "many"\ncheck = "http"\ntargets_file = "sd.json"\n'
+        f'[[endpoint]]\nname = "gone"\nurl = "http://127.0.0.1:{port}/{{target}}"\ninvert = true\n'
+        'targets = { yes = "down", no = "up" }\n'
+    )
+    done = await monitor("check", "--format", "json", cwd=tmp_path)
+    assert done.code == 2
+    seen = {each["name"]: (each["status"], each["reason"]["message"]) for each in json.loads(done.out)["endpoints"]}
+    assert seen == {
+        f"many:127.0.0.1:{port}": ("up", ""),
+        f"many:127.0.0.1:{port}_down": ("down", "expected status 200-299, got 503"),
+        "gone:yes": ("up", ""),
+        "gone:no": ("down", "expected it to fail (invert), it is up"),
+    }
+    assert (await monitor("check", "--only", "gone:y*", cwd=tmp_path)).code == 0
+
+
 async def test_the_lines_for_people(port: int, tmp_path: Path) -> None:
     write_config(tmp_path, port)
     done = await monitor("check", cwd=tmp_path)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.config.secrets import Masker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def masker(*values: str) -> Masker:
@@ -70,3 +77,39 @@ def test_a_message_about_a_wrong_value_holds_no_long_piece_of_it(value: str, tex
 def test_one_masker_of_two_masks_what_either_does() -> None:
     both = masker("first-secret") | masker("second-secret")
     assert both("first-secret, second-secret") == "***, ***"
+
+
+SECRET = "p@ss/w+rd?é"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda encode: encode(f"user:{SECRET}"),  # as of Basic, wherever it begins
+        lambda encode: encode(f"u:{SECRET}"),
+        lambda encode: encode(f"us:{SECRET} and more"),
+        lambda encode: encode(SECRET),
+    ],
+)
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_base64_is_masked_wherever_the_value_begins(
+    around: Callable[[Callable[[str], str]], str], encode: Callable[[bytes], bytes]
+) -> None:
+    text = around(lambda plain: encode(plain.encode()).decode())
+    shown = masker(SECRET)(f"Basic {text}!")
+    assert "***" in shown
+    hidden = len(f"Basic {text}!") - len(shown.replace("***", ""))
+    assert hidden >= len(SECRET.encode()) * 8 // 6 - 2, "all but characters that hold bits of others"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        json.dumps('x"yz\n1é'),
+        json.dumps('x"yz\n1é', ensure_ascii=False),
+        "x&quot;yz\n1é",
+        'x"yz\n1é'.encode().decode("latin-1"),
+    ],
+)
+def test_escaped_values_are_masked(written: str) -> None:
+    assert masker('x"yz\n1é')(written).strip('"') == "***"

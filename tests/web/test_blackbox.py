@@ -50,6 +50,10 @@ headers = { Host = "shop.example.org" }
 [module.tcp_connect]
 check = "tcp"
 
+[module.tcp_closed]
+check = "tcp"
+invert = true
+
 [module.dns_mx]
 check = "dns"
 query = "zone.test"
@@ -120,6 +124,12 @@ async def test_a_target_of_tcp_is_a_host_and_a_port(face: PlainFace, nursery: tr
     port = await serve(nursery, answers(b""))
     assert samples(await ask(face, nursery, target=f"127.0.0.1:{port}", module="tcp_connect"))["probe_success"] == 1
     assert samples(await ask(face, nursery, target="127.0.0.1:1", module="tcp_connect"))["probe_success"] == 0
+
+
+async def test_a_module_may_want_that_it_fails(face: PlainFace, nursery: trio.Nursery) -> None:
+    port = await serve(nursery, answers(b""))
+    assert samples(await ask(face, nursery, target=f"127.0.0.1:{port}", module="tcp_closed"))["probe_success"] == 0
+    assert samples(await ask(face, nursery, target="127.0.0.1:1", module="tcp_closed"))["probe_success"] == 1
 
 
 async def test_a_name_server(face: PlainFace, nursery: trio.Nursery) -> None:

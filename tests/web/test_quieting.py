@@ -26,7 +26,8 @@ TWO_HOURS = {"target": "shop", "duration": 7200, "author": "ada", "comment": "ne
 @pytest.fixture
 def face() -> PlainFace:
     return PlainFace(
-        [shop("shop"), shop("feed", group="core"), shop("off", enabled=False)], access=Access(admin_token="4dm1n")
+        [shop("shop"), shop("feed", group="core"), shop("off", enabled=False), shop("api:eu", family="api")],
+        access=Access(admin_token="4dm1n"),
     )
 
 
@@ -75,7 +76,7 @@ async def test_a_silence_ends_by_itself_and_is_forgotten_after_a_month(
     assert [each["target"] for each in await listed(http, "?past=true")] == ["*"]
 
 
-@pytest.mark.parametrize("target", ["shop", "off", "group:core", "group:web", "*"])
+@pytest.mark.parametrize("target", ["shop", "off", "group:core", "group:web", "*", "api", "api:eu"])
 async def test_what_can_be_silenced(http: httpx.AsyncClient, target: str) -> None:
     assert (await http.post("/silences", json={"target": target, "duration": 0.5})).status_code == 201
 
