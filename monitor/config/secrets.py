@@ -35,7 +35,9 @@ class Masker:
     def within(self, data: bytes) -> Masker:
         """One that masks of all values those that stand in *data*, and knows of no other."""
         own = Masker()
-        own._values = {value for value in self._values if value.encode("utf-8", "surrogatepass") in data}
+        for value in self._values:
+            if value.encode("utf-8", "surrogatepass") in data:
+                own.remember(value)
         return own
 
     def __bool__(self) -> bool:

@@ -49,7 +49,12 @@ class _Worker:
 
     leash: Leash
     channel: trio.SocketStream
-    task: bytes  # what it was made of
+    task: bytes  # what it was made of …
+    made_of: tuple[Endpoint, Mask | None]  # … and of whom
+
+    def is_of(self, endpoint: Endpoint, mask: Mask | None) -> bool:
+        """Is it made of these very two? Then there is no need to compare."""
+        return self.made_of[0] is endpoint and self.made_of[1] is mask
 
     def end(self) -> None:
         """Kill it and all that it started."""
@@ -135,20 +140,28 @@ class Workers:
             self._idle.pop(next(iter(self._idle))).end()
 
     async def _worker(self, endpoint: Endpoint, mask: Mask | None, clock: Clock) -> _Worker:
+        worker = self._idle.pop(endpoint.name, None)
+        if worker is not None and worker.channel.socket.is_readable():  # it has died meanwhile, or talks out of turn
+            worker.end()
+            worker = None
+        if worker is not None and worker.is_of(endpoint, mask):
+            return worker
         try:
             task = wire.packed(endpoint, mask)
         except Exception as exc:
+            if worker is not None:
+                worker.end()
             text = f"the check cannot be given to a worker: {type(exc).__name__}: {describe(exc)}"
             raise _CrashError(text) from exc
-        if (worker := self._idle.pop(endpoint.name, None)) is not None:
-            if worker.task == task and not worker.channel.socket.is_readable():
+        if worker is not None:
+            if worker.task == task:
                 return worker
-            worker.end()  # its config has changed, or it has died meanwhile
+            worker.end()  # its config has changed
         failures, again_at = self._failures.get(endpoint.name, (0, 0.0))
         if (wait := again_at - clock.monotonic()) > 0:
             raise _CrashError(f"its worker failed to start {failures} times; tried again in {seconds_text(wait)}")
         try:
-            worker = await self._started(endpoint.name, task)
+            worker = await self._started(endpoint, mask, task)
         except _CrashError:
             pause = min(2.0**failures, _LONGEST_PAUSE) if failures else 0.0
             self._failures[endpoint.name] = failures + 1, clock.monotonic() + pause
@@ -156,7 +169,7 @@ class Workers:
         self._failures.pop(endpoint.name, None)
         return worker
 
-    async def _started(self, name: str, task: bytes) -> _Worker:
+    async def _started(self, endpoint: Endpoint, mask: Mask | None, task: bytes) -> _Worker:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         channel = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
@@ -165,13 +178,15 @@ class Workers:
         except BaseException:
             ours.close()
             raise
-        worker = _Worker(leash, channel, task)
+        worker = _Worker(leash, channel, task, (endpoint, mask))
         try:
             with trio.move_on_after(self._patience):
                 await leash.begin({"call": "monitor.isolation.worker:work", "memory": self.memory, "limit": 0})
                 frame = await _sent_and_heard(channel, task)
                 if frame is None:
-                    raise _CrashError(f"its worker ended before it was ready: {await self._end_of(worker, name)}")
+                    raise _CrashError(
+                        f"its worker ended before it was ready: {await self._end_of(worker, endpoint.name)}"
+                    )
                 match wire.said(frame):
                     case {"ready": True}:
                         return worker
@@ -193,7 +208,6 @@ class Workers:
         phase: str | None = None
         began, started_at = clock.monotonic(), clock.wall()
         with trio.move_on_after(endpoint.timeout + LAST_WORD):
-            await worker.leash.watch(busy=True)
             try:
                 frame = await _sent_and_heard(worker.channel, pickle.dumps(beat))
                 while frame is not None:
@@ -201,7 +215,6 @@ class Workers:
                         case {"phase": str(phase)}:
                             frame = await _heard(worker.channel)
                         case {"seen": data, "left": bool(left)}:
-                            await worker.leash.watch(busy=False)
                             seen = wire.observation(data, endpoint.name, started_at)
                             if left:
                                 self._tell_once(endpoint.name)

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from monitor.processes import tree
 
 _NICENESS = 10  # what is computed here waits for what the monitor itself has to do
+# Memory is looked at twice a second; this is for who takes a lot in between. It counts what is reserved, stacks too.
+_WALL, _LEAST_WALL = 4, 1 << 30
 _MOST_DESCRIPTORS = 1 << 20  # the kernel's own limit; one call closes them all
 _FIRST_TO_GO = b"500"  # of 1000: where the machine has no memory left, the kernel takes these before the monitor
 
@@ -45,7 +47,7 @@ def _prepare(memory: int, out: int, err: int) -> None:
     os.setsid()
     tree.die_with_parent()  # should somebody kill the keeper
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1):
         signal.signal(number, signal.SIG_DFL)
     null = os.open(os.devnull, os.O_RDONLY)
     for descriptor, standard in ((null, 0), (out, 1), (err, 2)):
@@ -54,7 +56,8 @@ def _prepare(memory: int, out: int, err: int) -> None:
         os.nice(_NICENESS)
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "wb") as file:  # noqa: PTH123
         file.write(_FIRST_TO_GO)
-    for limit, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CORE, 0)):
+    wall = max(_WALL * memory, _LEAST_WALL)
+    for limit, most in ((resource.RLIMIT_DATA, wall), (resource.RLIMIT_CORE, 0)):
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(limit, (most, most))
 

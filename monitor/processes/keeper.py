@@ -14,7 +14,6 @@ import select
 import selectors
 import signal
 import socket
-import time
 import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -25,8 +24,7 @@ from monitor.processes.frames import framed, receive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BUSY, IDLE = b"b", b"i"  # said over the leash: look at the memory, or do not
-_LOOK = 0.25  # seconds between two looks at the memory
+LOOK = signal.SIGUSR1  # from the zygote: there seems to be too much memory below
 _TAIL = 4096  # bytes of what a function of ours printed last
 
 
@@ -60,7 +58,7 @@ class Keeper:
         self._child = 0
         self._code: int | None = None  # how the child ended, as subprocess says it
         self._why: str | None = None  # why it was ended by us
-        self._busy = job.get("argv") is not None
+        self._shall_look = False
         self._printed = {"out": bytearray(), "err": bytearray()}
         self._cut = {"out": False, "err": False}
 
@@ -71,6 +69,7 @@ class Keeper:
             each.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(hammer.fileno(), warn_on_full_buffer=False)
+        signal.signal(LOOK, self._look_soon)
         pipes = {"out": os.pipe(), "err": os.pipe()}
         failed, failing = os.pipe()  # closed by an exec that succeeds
         os.set_blocking(failed, False)
@@ -97,16 +96,17 @@ class Keeper:
             each.close()
 
     def _watch(self, selector: selectors.BaseSelector) -> None:
-        look = time.monotonic() + _LOOK
         while self._code is None and self._why is None:
-            for key, _ in selector.select(max(0.0, look - time.monotonic()) if self._busy else None):
+            for key, _ in selector.select():
                 key.data()
-            if self._busy and (began := time.monotonic()) >= look:
+            if self._shall_look:
+                self._shall_look = False
                 found = tree.below(os.getpid())
                 if tree.has_more_than(self._job["memory"], found, interrupted=self._is_told_something):
                     self._why = "memory"
-                now = time.monotonic()
-                look = now + max(_LOOK, 4 * (now - began))
+
+    def _look_soon(self, *_: object) -> None:
+        self._shall_look = True
 
     def _is_told_something(self) -> bool:
         return bool(select.select([self._leash], [], [], 0)[0])
@@ -125,9 +125,7 @@ class Keeper:
             return
         except OSError:
             said = b""
-        if said:
-            self._busy = said.endswith(BUSY)
-        else:
+        if not said:
             self._why = "asked"
 
     def _reader(self, name: str, descriptor: int, selector: selectors.BaseSelector) -> Callable[[], None]:

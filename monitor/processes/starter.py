@@ -23,7 +23,6 @@ from monitor.core.model import Code, Reason
 from monitor.core.programs import DEFAULT_MEMORY, MOST_OUTPUT, Ran
 from monitor.core.quantities import ByteSize, shown
 from monitor.processes.frames import FrameError, framed, next_frame
-from monitor.processes.keeper import BUSY, IDLE
 from monitor.processes.zygote import KEEP
 
 if TYPE_CHECKING:
@@ -75,11 +74,6 @@ class Leash:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # `ended` tells
             await self._stream.send_all(framed(json.dumps(job).encode()))
 
-    async def watch(self, *, busy: bool) -> None:
-        """Say whether the memory is to be looked at."""
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._stream.send_all(BUSY if busy else IDLE)
-
     async def ended(self) -> Ended:
         """Wait until all of it has ended."""
         try:
@@ -120,10 +114,10 @@ class Processes:
             descriptors = [each.fileno() for each in (theirs, channel) if each is not None]
             rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors).tobytes())
             try:
-                await (await self._ask_where()).sendmsg([KEEP], [rights])
+                await (await self._ask_where()).sendmsg([KEEP.pack(self.memory)], [rights])
             except OSError:  # the zygote is gone: somebody has killed it
                 await self._bury()
-                await (await self._ask_where()).sendmsg([KEEP], [rights])
+                await (await self._ask_where()).sendmsg([KEEP.pack(self.memory)], [rights])
         except OSError as exc:
             leash.let_go()
             text = f"the monitor cannot start a process: {exc.strerror or type(exc).__name__}"

@@ -44,16 +44,34 @@ def below(root: int, *, spare: frozenset[int] = frozenset()) -> dict[int, int]:
 
     It is one look: what is started meanwhile is not half in it. Empty where there is no /proc.
     """
+    children, groups = _families()
+    return {pid: groups[pid] for pid in _descendants(root, children, spare)}
+
+
+def resident_below(roots: Iterable[int]) -> dict[int, int]:
+    """How much memory the processes below each of *roots* have, in bytes; what several share counts for each.
+
+    Cheap, and never too little.
+    """
+    children, _ = _families()
+    return {root: sum(map(_resident, _descendants(root, children))) for root in roots}
+
+
+def _families() -> tuple[dict[int, list[int]], dict[int, int]]:
+    """The children of each process, and the group of each."""
     children: dict[int, list[int]] = {}
     groups: dict[int, int] = {}
     for pid, parent, group in _all():
         children.setdefault(parent, []).append(pid)
         groups[pid] = group
+    return children, groups
+
+
+def _descendants(root: int, children: dict[int, list[int]], spare: frozenset[int] = frozenset()) -> list[int]:
     found = [root]
     for pid in found:  # it grows meanwhile
         found += (child for child in children.get(pid, ()) if child not in spare)
-    del found[0]
-    return {pid: groups[pid] for pid in found}
+    return found[1:]
 
 
 def _all() -> Iterator[tuple[int, int, int]]:
@@ -75,9 +93,6 @@ def has_more_than(memory: int, pids: Iterable[int], *, interrupted: Callable[[],
 
     That takes the kernel milliseconds for each of many that share much; where it is *interrupted*, nothing is known.
     """
-    pids = list(pids)
-    if sum(map(_resident, pids)) <= memory:  # what is shared counts for each: quick, and never too little
-        return False
     total = 0
     for pid in pids:
         if interrupted():

@@ -1,7 +1,9 @@
 """The zygote: forks a keeper for each leash that it is given, and lives for as long as the monitor does.
 
-It is asked by single bytes, the leash beside them as a descriptor; what is to be done the keeper reads from the leash.
-Nothing of what it does depends on a stranger's code, and it never has a second thread.
+It is asked by a number, how much memory there may be below the keeper, with the leash beside it as a descriptor; what
+is to be done the keeper reads from the leash. The memory of all of them is looked at here, because one look at the
+machine's processes serves them all; the keeper is told, and looks closer. Nothing of what it does depends on a
+stranger's code, and it never has a second thread.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import os
 import selectors
 import signal
 import socket
+import struct
 import sys
+import time
 
 from monitor.processes import keeper, tree
 
-KEEP = b"k"  # with the leash, and a channel for what is below it
+KEEP = struct.Struct("!Q")  # bytes of memory; with the leash, and a channel for what is below
+_LOOK = 0.5  # seconds between two looks at the memory
 
 
 class Zygote:
@@ -26,7 +31,7 @@ class Zygote:
     def __init__(self, control: socket.socket) -> None:
         """Be asked over *control*."""
         self._control = control
-        self._keepers: set[int] = set()
+        self._keepers: dict[int, int] = {}  # and what each may have, in bytes
 
     def run(self) -> None:
         """Fork as asked, until nobody can ask any more; then wait for the keepers, whose leashes are let go as well."""
@@ -34,11 +39,14 @@ class Zygote:
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ, self._asked)
             selector.register(bell, selectors.EVENT_READ, lambda: drained(bell))
-            more = True
+            more, look = True, 0.0
             while more:
-                for key, _ in selector.select():
+                for key, _ in selector.select(_LOOK if self._keepers else None):
                     more = key.data() and more
                 self._reap()
+                if self._keepers and time.monotonic() >= look:
+                    self._look_at_memory()
+                    look = time.monotonic() + _LOOK
         while self._keepers:
             rung(bell)
             self._reap()
@@ -46,25 +54,31 @@ class Zygote:
             each.close()
 
     def _asked(self) -> bool:
-        byte, descriptors, _, _ = socket.recv_fds(self._control, 1, 2)
-        if byte == KEEP:
+        asked, descriptors, _, _ = socket.recv_fds(self._control, KEEP.size, 2)
+        if asked:
             with contextlib.suppress(OSError):  # no process to be had: the leash ends without a word
                 pid = os.fork()
                 if pid == 0:
                     keeper.main(*descriptors)
-                self._keepers.add(pid)
+                (self._keepers[pid],) = KEEP.unpack(asked)
         for descriptor in descriptors:
             os.close(descriptor)
-        return bool(byte)
+        return bool(asked)
 
     def _reap(self) -> None:
         ended: dict[int, int] = {}
         tree.reap(ended)
         known = {pid: code for pid, code in ended.items() if pid in self._keepers}
-        self._keepers.difference_update(known)
+        for pid in known:
+            del self._keepers[pid]
         # A keeper that was killed has left orphans, and they are ours now.
         if len(known) < len(ended) or any(known.values()):
             tree.end_all(spare=frozenset(self._keepers))
+
+    def _look_at_memory(self) -> None:
+        for pid, has in tree.resident_below(self._keepers).items():
+            if has > self._keepers[pid]:
+                os.kill(pid, keeper.LOOK)
 
 
 def ring_for_children() -> tuple[socket.socket, socket.socket]:
@@ -99,6 +113,7 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
+    signal.signal(keeper.LOOK, signal.SIG_IGN)  # for keepers, until they are ready for it
     tree.adopt_orphans()
     for module in sys.argv[1:]:  # so that every fork has them
         importlib.import_module(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,9 @@ import attrs
 import pytest
 import trio
 from support.below import alive, until_gone
-from support.probes import answers, http, serve
+from support.probes import answers, endpoint, http, serve
 
+from monitor.api import Check
 from monitor.config.load import load
 from monitor.core.model import Code, Endpoint, Observation, Status
 from monitor.isolation import wire
@@ -220,6 +222,20 @@ async def test_who_cannot_start_is_not_started_again_and_again(
     assert said[0].message.startswith("the check cannot be made in its worker: PluginError: running ")
     assert said[0].message.endswith("RuntimeError: not here")
     assert said[2].message.startswith("its worker failed to start 2 times; tried again in ")
+
+
+@attrs.frozen(kw_only=True)
+class Stuck(Check):
+    """Holds what cannot travel."""
+
+    lock: Any = attrs.field(factory=threading.Lock)
+    target = "here"
+
+
+async def test_a_check_that_cannot_travel_is_told(workers: Workers) -> None:
+    seen = await look(workers, endpoint(Stuck(), isolated=True))
+    assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.CRASH)
+    assert seen.reason.message.startswith("the check cannot be given to a worker: TypeError: cannot pickle")
 
 
 async def test_a_worker_that_died_between_two_probes_is_replaced(workers: Workers, configured: Any) -> None:
