@@ -64,8 +64,7 @@ class Messages:
             told = self._told(sink, name)
             if not told:
                 self.problems.append(f"{sink} got the message {name}, which stands in no outbox")
-            alone = len(told) == 1
-            receipts = [Receipt(sink, alert, each, json.loads(each), now, alone=alone) for alert, each in told]
+            receipts = [Receipt(sink, alert, each, json.loads(each), now) for alert, each in told]
             self._compare(sink, name, body, receipts)
         self._recent.extend(receipts)
         for receipt in receipts:

@@ -145,7 +145,6 @@ class Receipt:
     at: float
     settled: bool = False
     away: bool = False  # the database could not be written then
-    alone: bool = True  # the message told nothing else
 
 
 @attrs.define(eq=False)

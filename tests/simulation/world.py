@@ -176,7 +176,7 @@ class World:
         self.reload("what all shall be in the end")
         await trio.sleep(QUIET + 6 * max(each.interval for each in self.scenario.endpoints))
         self._ask_uptime()
-        await trio.sleep(1.0)
+        await trio.sleep(MINUTE)
         self.look(final=True)
         self.stop(away=1e9)
         while self._alive:
@@ -190,15 +190,19 @@ class World:
             gc.collect(1)
             self.look()
             steps += 1
-            if steps % UPTIME == 0 and trio.current_time() - self.witness.observed_at > FLUSHED:
+            if steps % UPTIME == 0:
                 self._ask_uptime()
 
     def _ask_uptime(self) -> None:
         """Ask the store, as the page would, and hold it against what was seen at the next look."""
 
         async def request(face: Face) -> None:
+            self.witness.drain()
+            while trio.current_time() - self.witness.observed_at < FLUSHED:  # what was seen may not be written yet
+                await trio.sleep(FLUSHED)
+                self.witness.drain()
             now, store = self.clock.wall(), self.daemon.store
-            if store.trouble is None and not self.disk.failing:
+            if store.trouble is None and not self.disk.failing and not self.disk.pause:
                 since = store._main._upkeep.presence.since  # type: ignore[attr-defined]
                 self.witness.uptimes = Told(now, since, await store.uptime(windows=WINDOWS, now=now))
                 self.look()
