@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import attrs
 
 from checks.connecting import CONNECTION_FACTS, Connecting
-from checks.options import DnsType, dns_url, domain
+from checks.options import DnsType, dns_url, domain, version_of
 from monitor.api import TLS, Code, Fact, Metric, NameServer, OptionError, Probe, Verdict, check_option
 
 if TYPE_CHECKING:
@@ -84,6 +84,10 @@ class Dns(Connecting):
             raise OptionError("query", "expected a name in the url or in query, got both")
         if self.type is not None and parts.query:
             raise OptionError("type", "expected a type in the url or in type, got both")
+        if self._server is None and version_of(self._name) is not None and self._type != "PTR":
+            raise OptionError(
+                "url", f"expected a name to ask for, as in dns://{parts.netloc or '192.0.2.1'}/example.org"
+            )
         if self._server is None and self.transport != "udp":
             raise OptionError("transport", "expected a server in the url, as in dns://192.0.2.1/example.org")
 

@@ -99,7 +99,8 @@ class Grpc(Connecting):
         return self.verdict(probe)
 
     def _failed(self, probe: Probe, status: int, text: str) -> Verdict:
-        probe.facts["grpc_message"] = text
+        if text:
+            probe.facts["grpc_message"] = text
         if probe.expects("grpc_status"):
             return self.verdict(probe)
         name = _STATUSES[status] if status < len(_STATUSES) else "an unknown status"

@@ -173,6 +173,7 @@ async def test_the_machines_own_name_servers_one_after_another(names: NameServer
         ({"url": "dns://example.org?type=txt"}, "dns:///example.org?type=TXT"),
         ({"url": "dns://192.0.2.1:5353/example.org?type=MX"}, "dns://192.0.2.1:5353/example.org?type=MX"),
         ({"url": "dns://192.0.2.1", "query": "example.org", "type": "NS"}, "dns://192.0.2.1/example.org?type=NS"),
+        ({"url": "dns://192.0.2.7?type=PTR"}, "dns:///192.0.2.7?type=PTR"),
         ({"url": "dns://[2001:db8::1]/."}, "dns://[2001:db8::1]/.?type=A"),
     ],
 )
@@ -194,6 +195,8 @@ def test_how_it_is_written(options: dict[str, Any], target: str) -> None:
         ({"url": "dns://192.0.2.1", "query": "a..b"}, "query"),
         ({"url": "dns://192.0.2.1/x?type=MX", "type": "A"}, "type"),
         ({"url": "dns:///x", "transport": "tls"}, "transport"),
+        ({"url": "dns://192.0.2.1"}, "url"),
+        ({"url": "dns:///192.0.2.1?type=MX"}, "url"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_of_the_config(options: dict[str, Any], option: str) -> None:
