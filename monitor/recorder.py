@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -65,6 +65,7 @@ class Recorder:
         self._endpoints: Mapping[str, Endpoint] = {}
         self._routes: Mapping[str, Route] = {}
         self._records: dict[str, Record] = {}
+        self._described: dict[str, Mapping[str, Any]] = {}  # by name: the endpoint in the words of alerts
         self._stale: dict[str, datetime | None] = {}  # whose latest counted observation is of before a start or change
         self._children: dict[str, dict[str, None]] = {}  # by parent: those whose `firing` waits because of it
         self._agenda = Agenda(clock)
@@ -80,6 +81,7 @@ class Recorder:
         before, self._endpoints = self._endpoints, {endpoint.name: endpoint for endpoint in endpoints}
         self._routes = dict(routes)
         self._external_url = external_url
+        self._described.clear()
         for name, endpoint in self._endpoints.items():
             if self._is_open(name):
                 if before.get(name, endpoint) != endpoint:  # what was found was found of another
@@ -118,34 +120,54 @@ class Recorder:
 
     async def record(self, endpoint: Endpoint, observation: Observation) -> bool:
         """Take *observation* of *endpoint*; say whether a change of state is under way, unconfirmed."""
-        lock = self._locks[endpoint.name]
-        try:
-            lock.acquire_nowait()  # nearly always free; waiting in turn would cost a round of the loop
-        except trio.WouldBlock:
-            await lock.acquire()
-        try:
-            after = await self._take(endpoint, observation)
-        finally:
-            lock.release()
+        lock = self._locks.get(endpoint.name)
+        after = None if lock is not None and lock.locked() else self._take_in_passing(endpoint, observation)
+        if after is None:
+            async with self._locks[endpoint.name]:
+                after = await self._take(endpoint, observation)
         self._feed.publish(Observed(endpoint, after))
         if self._children and endpoint.name in self._children:
             self._agenda.soon(self._children[endpoint.name])
         return after.health.unconfirmed
+
+    def _take_in_passing(self, endpoint: Endpoint, observation: Observation) -> Record | None:
+        """Take *observation* where nothing follows from it, as from nearly every one; None: something may.
+
+        It is part of no streak, so that it may wait for others to be written, and needs no lock.
+        """
+        before = self._records.get(endpoint.name)
+        if before is None or before.incident is not None or not before.alerting.is_quiet:
+            return None
+        thresholds = endpoint.thresholds
+        health, change = advance(before.health, observation, thresholds)
+        after = self._after(before, endpoint, observation, health)
+        if change is not None or health.unconfirmed or _warns(after):
+            return None
+        self._store.append(Entry(record=after, observation=observation))
+        self._records[endpoint.name] = after
+        _say_what_is_shown(endpoint.name, thresholds, before.health, health, observation)
+        return after
+
+    def _after(self, before: Record, endpoint: Endpoint, observation: Observation, health: Health) -> Record:
+        """How *endpoint* stands after *observation*, but for what is decided then."""
+        words = self._described.get(endpoint.name)
+        if words is None:
+            words = self._described[endpoint.name] = described(endpoint, self._external_url)
+        return attrs.evolve(
+            before,
+            health=health,
+            last=observation,
+            failed=observation if observation.status is Status.DOWN else before.failed,
+            watched=True,
+            described=words,
+        )
 
     async def _take(self, endpoint: Endpoint, observation: Observation) -> Record:
         """Decide and write; return how the endpoint stands after that. One at a time for each endpoint."""
         before = self._records.get(endpoint.name) or Record(name=endpoint.name)
         thresholds = endpoint.thresholds
         health, change = advance(before.health, observation, thresholds)
-        words = described(endpoint, self._external_url)
-        after = attrs.evolve(
-            before,
-            health=health,
-            last=observation,
-            failed=observation if observation.status is Status.DOWN else before.failed,
-            watched=True,
-            described=before.described if before.described == words else words,
-        )
+        after = self._after(before, endpoint, observation, health)
         decision = None
         if change is not None or before.incident is not None or not before.alerting.is_quiet or _warns(after):
             decision = self._decide(endpoint, after, change)
@@ -155,7 +177,7 @@ class Recorder:
             )
         elif health.unconfirmed:
             await self._write(Entry(record=after, observation=observation), before)
-        else:  # part of no streak, it may wait for others
+        else:
             self._store.append(Entry(record=after, observation=observation))
             self._records[endpoint.name] = after
         _say_what_is_shown(endpoint.name, thresholds, before.health, health, observation)

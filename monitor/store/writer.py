@@ -133,7 +133,8 @@ def write_entry(db: sqlite3.Connection, entry: EntryRows) -> int | None:
     """Write all of *entry*; returns the id of its transition."""
     if entry.endpoint is not None:
         db.execute(ENDPOINT, entry.endpoint)
-    db.executemany(INCIDENT, entry.incidents)
+    if entry.incidents:
+        db.executemany(INCIDENT, entry.incidents)
     if entry.history is not None:
         db.execute(HISTORY, entry.history)
     if entry.spans:
