@@ -10,7 +10,7 @@ EVERY_CORE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscop
 COMPILE := $(UV) pip compile --no-config --universal --python-version 3.11 --generate-hashes --quiet \
 	--no-header --no-emit-index-url --no-emit-find-links $(ARGS) pyproject.toml
 
-.PHONY: run demo test lint docs screenshots simulate planted crash fuzz bench bench-scale bench-face bench-alerts soak hostile hostile-clients torture lock clean
+.PHONY: run demo test lint docs screenshots simulate planted crash fuzz bench bench-scale bench-face bench-held bench-alerts soak hostile hostile-clients torture lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runs  ## start the daemon with the shipped config
@@ -42,6 +42,9 @@ bench-face: $(BENCH_VENV)/.benches  ## 1,000 endpoints, 20 live pages: how long 
 
 bench-alerts: $(BENCH_VENV)/.benches  ## 1,000 endpoints every 10 s that fail and recover: from a decided alert to its POST
 	$(BENCH_VENV)/bin/python -m benchmarks.alerts $(ARGS)
+
+bench-held: $(BENCH_VENV)/.benches  ## 1,000 connections that are held: what they cost, and what comes of it when all are dropped
+	$(BENCH_VENV)/bin/python -m benchmarks.held $(ARGS)
 
 soak: $(BENCH_VENV)/.benches  ## 200,000 probes, good and hostile mixed: nothing grows
 	$(BENCH_VENV)/bin/python -m benchmarks.run soak $(ARGS)

@@ -158,6 +158,7 @@ class HeldConnection(Conversation):
         self.facts = dict(self.facts)
         self._pinging = self._is_settled = True  # whatever ends it is to be told
         self._stream.pace = Pace(self._monotonic)
+        self._stream.take_turn = companion.take_turn
         self._asked_at = companion.awake()
         self._note_sign()
         memory.pop(_CLOSE_CODE, None)
@@ -188,7 +189,7 @@ class HeldConnection(Conversation):
         self._fail(Code.TIMEOUT, f"no message for {seconds_text(self._companion.awake() - since)}")
 
     async def _before_the_end(self) -> None:
-        await self._companion.take_turn()
+        await self._stream.end_in_turn()
 
     def _dropped(self, closed: CloseReason | None) -> NoReturn:
         if not self._is_settled:

@@ -9,7 +9,7 @@ import trio
 from monitor.api import Code, ProbeError, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from monitor.api import Stream
 
@@ -65,14 +65,27 @@ class WatchedStream:
         self._head: bytes | None = b""  # what has come of the answer's head; None: it is whole
         self._turn = trio.Lock()  # to send: trio-websocket's own does not know of who takes leave
         self.pace: Pace | None = None  # of a connection that is held
+        self.take_turn: Callable[[], Awaitable[None]] | None = None  # before its end is known
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self.pace is not None:
             await self.pace.wait()
-        data = await self._receive(max_bytes)
+        try:
+            data = await self._receive(max_bytes)
+        except trio.BrokenResourceError:
+            await self.end_in_turn()
+            raise
         if self.pace is not None:
+            if not data:
+                await self.end_in_turn()
             self.pace.handed_out()
         return data
+
+    async def end_in_turn(self) -> None:
+        """Wait for the turn to end, once."""
+        if self.take_turn is not None:
+            take_turn, self.take_turn = self.take_turn, None
+            await take_turn()
 
     async def _receive(self, max_bytes: int | None) -> bytes:
         # Between two reads trio-websocket lets nobody else have a turn, so it gets little at once.
