@@ -154,6 +154,6 @@ class Proxied(Connecting):
 
     @property
     def _through(self) -> Proxy | None:
-        if self.proxy is None:
+        if not self.proxy:
             return None
         return attrs.evolve(Proxy.parse(self.proxy), tls=TLS(verify=self.verify, ca_file=self.ca_file))

@@ -85,7 +85,7 @@ class Http(Proxied):
             _ = self.walk  # compiled now, so that a mistake is the config's
         if self.addresses == "all" and self.keepalive:
             raise OptionError("keepalive", 'expected no keepalive beside addresses = "all": one connection is kept')
-        if self.addresses == "all" and self.proxy is not None:
+        if self.addresses == "all" and self.proxy:
             raise OptionError("addresses", 'expected no proxy beside addresses = "all": it is the proxy who connects')
 
     @property

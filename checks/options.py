@@ -172,9 +172,9 @@ def name_server(text: str) -> None:
 
 
 def proxy(text: str) -> None:
-    """A proxy to go through."""
-    host = Proxy.parse(text).host
-    if ":" not in host and not is_host(host):
+    """A proxy to go through; an empty text is none."""
+    host = Proxy.parse(text).host if text else ""
+    if host and ":" not in host and not is_host(host):
         raise ValueError("expected a proxy with a host name that can be")
 
 

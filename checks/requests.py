@@ -38,6 +38,8 @@ _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 
 
 def _url(text: str) -> None:
+    if re.match(r"https?://[^/?#]*\{\{", text):
+        raise ValueError("expected no {{name}} in the host of a URL: a server would say where to go")
     text = _PLACEHOLDER.sub("x", text)
     if not text.isprintable() or " " in text or not re.match(r"https?://[^/?#]|/(?!/)|\?", text):
         raise ValueError(f'expected a URL or a path such as "/login", got {shown(text)}')

@@ -32,7 +32,7 @@ PHASE = "auth"
 TOKEN_LIMIT = 64 * 1024  # bytes of an answer with a token
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,16384}=*", re.ASCII)  # RFC 6750, 2.1
 _ERROR = re.compile(r"[a-z_]{1,40}", re.ASCII)
-_KEPT = "oauth2"
+_KEPT, _TURNS = "oauth2", "oauth2 turns"
 _EARLY = 30.0  # seconds before its end from which on a token is not used any more, at most a tenth of its life
 _ALGORITHMS = frozenset({"MD5", "SHA-256", "SHA-512"})  # each with -sess, too
 _PARAMETER = re.compile(r'\b(algorithm|qop|realm|nonce)=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', re.IGNORECASE)
@@ -121,21 +121,25 @@ class TokenSigner:
         self._probe = probe
         self._exchange = exchange
         self._memory: dict[str, Any] = {} if probe.companion is None else probe.companion.memory
+        self._turns: trio.Lock = self._memory.setdefault(_TURNS, trio.Lock())
 
     async def send(self, request: httpx.Request, exchange: Exchange) -> Answer:
         """Send *request* with a token."""
-        token = self._kept()
-        is_fresh = token is None
-        if token is None:
-            token = await self._fetched()
+        token, is_fresh = await self._token(None)
         answer = await exchange(with_authorization(request, f"Bearer {token.value}"))
         if answer.status == 401 and not is_fresh:  # withdrawn before its time
             answer.close()
-            token = await self._fetched()
+            token, _ = await self._token(token)
             answer = await exchange(with_authorization(request, f"Bearer {token.value}"))
         if answer.status == 401:
             self._memory.pop(_KEPT, None)
         return answer
+
+    async def _token(self, refused: _Token | None) -> tuple[_Token, bool]:
+        """One that is good, other than the one that was *refused*, and whether it was fetched just now."""
+        async with self._turns:  # of many addresses that are looked at together, one fetches it for all
+            kept = self._kept()
+            return (await self._fetched(), True) if kept is None or kept is refused else (kept, False)
 
     def _kept(self) -> _Token | None:
         token = self._memory.get(_KEPT)

@@ -75,7 +75,7 @@ class Visit:
                     allow_downgrade=check.allow_downgrade,
                     allow_private=check.allow_private,
                 )
-            came_from = str(self._probe.facts["ip"]) if check.proxy is None else request.url.host
+            came_from = str(self._probe.facts["ip"]) if not check.proxy else request.url.host
             redirects.follow(location, answer.status, came_from=came_from, cookies=self._cookies.state)
             request = redirects.request
             answer = await self._send(request, redirects)
@@ -92,7 +92,7 @@ class Visit:
 
     async def _send(self, request: httpx.Request, redirects: Redirects | None) -> Answer:
         at_home = same_origin(self._check.home, request.url)
-        is_known = redirects is None or (redirects.same_origin and self._check.proxy is not None)
+        is_known = redirects is None or (redirects.same_origin and self._check.proxy)
         vet = None if is_known or redirects is None else redirects.vet
         request = self._cookies.onto(request)
 

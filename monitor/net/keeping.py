@@ -67,9 +67,7 @@ class KeepingTransport(Transport):
 
     async def exchange(self, request: httpx.Request) -> WholeAnswer:
         """See `Transport.exchange`; closing the answer keeps the connection, if it was read to its end."""
-        prepared = request.extensions.get(PREPARED_TO_STAY) or await prepare(
-            request, self._addressing.proxy, close=False
-        )
+        prepared = request.extensions.get(PREPARED_TO_STAY) or await prepare(request, self._forwarder, close=False)
         may_repeat = request.method in _REPEATABLE
         kept = await self._current(prepared, fresh=not may_repeat)
         was_used = kept.is_used
@@ -111,7 +109,7 @@ class KeepingTransport(Transport):
         return kept
 
     async def _opened(self, prepared: Prepared, where: tuple[str, int, bool]) -> _Kept:
-        trace, proxy = self._trace, self._addressing.proxy
+        trace, proxy = self._trace, self._forwarder
         if prepared.by_proxy and proxy is not None:
             stream = await self._reach_proxy(prepared, proxy)
         else:
@@ -133,8 +131,8 @@ class KeepingTransport(Transport):
                 answer = await self._by_http2(request, kept.stream, kept.session)
             else:
                 answer = await exchange(prepared, kept.stream, self._trace, body_limit=self._body_limit)
-            if prepared.by_proxy and self._addressing.proxy is not None:
-                refuse_407(answer, self._addressing.proxy, prepared)
+            if prepared.by_proxy and self._forwarder is not None:
+                refuse_407(answer, self._forwarder, prepared)
         except BaseException:
             self._let_go()
             raise

@@ -69,7 +69,7 @@ class Transport(httpx.AsyncBaseTransport):
         For a check that does without httpx's response: it costs as much as all of a probe's system calls. Raises
         ProbeError, or `trio.BrokenResourceError` caused by one.
         """
-        proxy = self._addressing.proxy
+        proxy = None if self._addressing.proxy is None else self._forwarder
         prepared = request.extensions.get(PREPARED) or await prepare(request, proxy)
         if prepared.by_proxy and proxy is not None:
             return await self._ask_proxy(prepared, proxy)
@@ -87,6 +87,12 @@ class Transport(httpx.AsyncBaseTransport):
         except BaseException:
             stream.close()
             raise
+
+    @property
+    def _forwarder(self) -> Proxy | None:
+        """The proxy that is asked for whole URLs of `http`. Not where another address is wanted, which no URL says."""
+        proxy = self._addressing.proxy
+        return proxy if proxy is not None and proxy.speaks_http and self._addressing.address is None else None
 
     def _speaks_http2(self, stream: Stream, *, encrypted: bool) -> bool:
         """Has the server agreed to HTTP/2? Without TLS there is nobody to ask. Raises ProbeError where it must have."""
@@ -168,13 +174,13 @@ def refuse_407(answer: WholeAnswer, proxy: Proxy, prepared: Prepared) -> None:
 async def prepare(request: httpx.Request, proxy: Proxy | None, *, close: bool = True) -> Prepared:
     """Work out what to send where; kept with the request, which goes by the same way each time.
 
-    *close*: the server is asked to close the connection after it.
+    *proxy* is who is asked for whole URLs, if anybody; *close*: the server is asked to close the connection after it.
     """
     url = request.url
     if url.scheme not in _PORTS or not url.host:
         raise probe_error(Code.POLICY, f"cannot speak {url.scheme or 'a URL without scheme'}", None)
     target, headers, by_proxy = url.raw_path, request.headers.raw, False
-    if proxy is not None and proxy.speaks_http and url.scheme == "http":
+    if proxy is not None and url.scheme == "http":
         by_proxy = True
         target = b"http://" + url.netloc + target
         if authorization := proxy.authorization:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from monitor.net.sockets import SocketNet
 
 _ALLOWED = SOCKS5ReplyCode.CONNECTION_NOT_ALLOWED_BY_RULESET
+_LONGEST_NAME = 255  # bytes (RFC 1928, 5)
 _SAID = {
     SOCKS5ReplyCode.GENERAL_SERVER_FAILURE: "it failed",
     SOCKS5ReplyCode.NETWORK_UNREACHABLE: "network unreachable",
@@ -231,6 +232,8 @@ def _socks_address(target: str) -> tuple[SOCKS5AType, bytes]:
     try:
         address = ipaddress.ip_address(target)
     except ValueError:
+        if len(target) > _LONGEST_NAME:
+            raise probe_error(Code.DNS, f"not a valid host name: {target[:60]}…", PHASE) from None
         return SOCKS5AType.DOMAIN_NAME, target.encode("ascii")
     return SOCKS5AType.IPV4_ADDRESS if address.version == 4 else SOCKS5AType.IPV6_ADDRESS, address.packed
 

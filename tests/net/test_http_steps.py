@@ -212,3 +212,8 @@ def test_mistakes(requests: tuple[Request, ...], more: dict[str, Any], option: s
         Http(url="http://shop.test/", steps=requests, **more)
     assert caught.value.option == option
     assert str(caught.value).startswith(message)
+
+
+def test_no_server_says_to_which_host_to_go_next() -> None:
+    with pytest.raises(OptionError, match="in the host of a URL"):
+        Request(url="https://{{host}}.example.org/x")

@@ -18,6 +18,7 @@ from test_redirects import Site, to
 from test_tls import CA, ca_file, context, serve_tls
 
 from checks.http import Auth, Http
+from checks.requests import Request
 from checks.steps import Step
 from checks.websocket import WebSocket
 from monitor.core.quantities import Expression
@@ -112,6 +113,28 @@ async def test_a_certificate_that_is_refused_is_the_targets_and_that_of_a_proxy_
     assert (seen.reason.code, seen.reason.phase) == ("tls", "proxy")
     assert seen.reason.message.startswith("the proxy cannot be reached: certificate")
     assert not {"tls_version", "cert_expires_in"} & seen.facts.keys()
+
+
+async def test_another_address_is_tunnelled_to_as_no_url_could_say_it(nursery: trio.Nursery) -> None:
+    site = Site(home=http(200, b"ok"))
+    port, proxy = await serve(nursery, site), HttpProxy()
+    way = {"proxy": f"http://127.0.0.1:{await serve(nursery, proxy)}", "address": "127.0.0.1"}
+    seen = await look(Http(url=f"http://{SHOP}:{port}/", **way))
+    assert seen.status == "up", seen.reason
+    assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{port} ".encode())
+    assert f"Host: {SHOP}:{port}".encode() in site.heard[0]
+
+
+async def test_an_empty_proxy_is_none(nursery: trio.Nursery) -> None:
+    port = await serve(nursery, Site(home=to("/again"), again=http(200)))
+    assert (await look(Http(url=f"http://127.0.0.1:{port}/", proxy="", addresses="all"))).status == "up"
+
+
+async def test_a_name_that_fits_into_no_socks(nursery: trio.Nursery) -> None:
+    at = await serve(nursery, Socks5Proxy())  # type: ignore[arg-type] # it takes any stream
+    step = Request(url=f"http://{'a.' * 150}test/")
+    seen = await look(Http(url="http://shop.test/", steps=(step,), proxy=f"socks5h://127.0.0.1:{at}"))
+    assert (seen.status, seen.reason.code) == ("down", "dns")
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5h"])

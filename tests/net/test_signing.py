@@ -12,9 +12,12 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus
 
+import attrs
 import pytest
 import trio
 from support.probes import answers, endpoint, http, look, serve
+from test_every_address import net as named
+from test_every_address import serve_at
 
 from checks.auth import Auth, Digest, OAuth2
 from checks.http import Http
@@ -178,14 +181,15 @@ def guarded(port: int, tokens: int, **more: Any) -> Http:
 class Watched:
     """Probes again and again with a companion, as the daemon does."""
 
-    def __init__(self, nursery: trio.Nursery, check: Http, **settings: Any) -> None:
+    def __init__(self, nursery: trio.Nursery, check: Http, *, net: Any = None, **settings: Any) -> None:
+        self.net = net or SocketNet()
         self.endpoint = endpoint(check, **settings)
         assert check.stays
         self.clock = SystemClock()
         self.companion = Companion(self.endpoint, nursery, clock=self.clock, wake=lambda: None)
 
     async def look(self) -> Observation:
-        return await probe_once(self.endpoint, net=SocketNet(), clock=self.clock, mask=None, companion=self.companion)
+        return await probe_once(self.endpoint, net=self.net, clock=self.clock, mask=None, companion=self.companion)
 
 
 async def test_a_token_is_fetched_once_and_kept(nursery: trio.Nursery) -> None:
@@ -231,6 +235,19 @@ async def test_how_long_it_lasts_may_be_said_oddly(nursery: trio.Nursery, lasts:
     watched = Watched(nursery, guarded(await serve(nursery, Guarded(1)), await serve(nursery, tokens)))
     assert [(await watched.look()).status for _ in "ab"] == ["up", "up"]
     assert tokens.given == 1
+
+
+async def test_many_addresses_share_a_token(nursery: trio.Nursery) -> None:
+    tokens, site = TokenServer(), Guarded(1)
+    port, ips = await serve_at(nursery, site, site, site)
+    plain = guarded(port, await serve(nursery, tokens))
+    check = attrs.evolve(plain, url=f"http://shop.test:{port}/", addresses="all")
+    watched = Watched(nursery, check, net=named(ips))
+    assert (await watched.look()).status == "up"
+    assert (tokens.given, site.seen) == (1, ["1"] * 3)
+    site.good = (2,)
+    assert (await watched.look()).status == "up"
+    assert tokens.given == 2
 
 
 async def test_credentials_may_go_in_the_body(nursery: trio.Nursery) -> None:
