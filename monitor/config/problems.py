@@ -64,7 +64,7 @@ class Problems:
             raise ConfigError(ordered)
 
 
-@attrs.frozen
+@attrs.define  # not frozen, which takes longer: there are a few for every endpoint
 class _At:
     """Turns exceptions into problems. (A class, because mypy then knows that they end here.)"""
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from monitor.core.concealing import written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MASK = "***"
 _WHOLE_WORD_BELOW = 6  # a short value such as a port is masked only where it stands alone
@@ -49,9 +53,7 @@ class Masker:
         if not self._values:
             return text
         if self._pattern is None:
-            # Longest first: a value that contains another must go as a whole.
-            ordered = sorted(self._values, key=lambda value: (-len(value), value))
-            self._pattern = re.compile("|".join(map(_matching, ordered)))
+            self._pattern = re.compile(_any_of(self._values))
         return self._pattern.sub(_MASK, text)
 
     def thoroughly(self, text: str) -> str:
@@ -80,6 +82,20 @@ class Masker:
 
 def _folded(text: str) -> str:
     return "".join(each.lower()[0] for each in text)  # as many characters as before
+
+
+def _any_of(values: Iterable[str]) -> str:
+    """A pattern of *values*: longest first, as one that contains another must go as a whole.
+
+    By their first character: of hundreds only a few are then tried at each place of a text.
+    """
+    ordered = sorted(values, key=lambda value: (-len(value), value))
+    long = [value for value in ordered if len(value) >= _WHOLE_WORD_BELOW]
+    heads: dict[str, list[str]] = {value[0]: [] for value in long}
+    for value in long:
+        heads[value[0]].append(re.escape(value[1:]))
+    groups = [f"{re.escape(head)}(?:{'|'.join(tails)})" for head, tails in heads.items()]
+    return "|".join([*groups, *map(_matching, ordered[len(long) :])])
 
 
 def _matching(value: str) -> str:

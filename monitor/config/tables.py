@@ -82,7 +82,7 @@ class Draft:
         )
 
 
-@attrs.frozen
+@attrs.define
 class _Written:
     """An `[[endpoint]]` as it stands there: the options of its check, our part, those of our values that are right."""
 
