@@ -6,7 +6,9 @@ A file is what Prometheus' `file_sd_configs` reads: JSON or YAML, an array of gr
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -95,11 +97,11 @@ def _literal(value: Any) -> Any:
 def called(target: str) -> str:
     """What *target* is called in the name of its endpoint: host, port and path; no scheme, password or query."""
     _, separator, rest = target.partition("://")
-    if separator:
-        rest = rest.partition("#")[0].partition("?")[0]
-        host, slash, path = rest.partition("/")
-        target = host.rpartition("@")[2] + slash + path
-    return target.strip("/").replace("/", "_")
+    rest = rest if separator else target
+    if separator or "/" in rest:
+        host, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+        rest = host.rpartition("@")[2] + slash + path
+    return rest.strip("/").replace("/", "_")
 
 
 class Families:
@@ -111,10 +113,13 @@ class Families:
         self._problems = problems
         self._sights = sights
 
-    def members(self, source: Source, place: Place, name: str, table: Mapping[str, Any]) -> list[Member]:
-        """The members of the family *name* that *table*, which is right as far as it goes, describes."""
+    def members(self, source: Source, place: Place, name: str, targets: Any, files: str | None) -> list[Member]:
+        """The members of the family *name*: its *targets*, right but not read yet, and those in *files*, a pattern."""
         found: dict[str, Member] = {}
-        for member in self._all(source, place, name, table):
+        described = [self._listed(source, (*place, "targets"), name, targets or {})]
+        if files is not None:
+            described.append(self._of_files(source, (*place, "targets_file"), name, files))
+        for member in itertools.chain(*described):
             with self._problems.at(member.source, *member.place):
                 title(member.name)
                 if member.name in found:
@@ -126,24 +131,17 @@ class Families:
                 found[member.name] = member
         return list(found.values())
 
-    def _all(self, source: Source, place: Place, name: str, table: Mapping[str, Any]) -> Iterator[Member]:
-        targets = table.get("targets") or {}
+    def _listed(self, source: Source, place: Place, name: str, targets: Any) -> Iterator[Member]:
         if isinstance(targets, dict):
             for key, target in targets.items():
-                yield Member(f"{name}:{key}", self._texts.read(target), {}, source, (*place, "targets", key))
-        else:
-            for index, target in enumerate(targets):
-                where = (*place, "targets", index)
-                if isinstance(target, str):  # called as it is written: what is inserted may be secret
-                    yield Member(f"{name}:{called(target)}", self._texts.read(target), {}, source, where)
-                else:
-                    self._problems.add(
-                        source,
-                        where,
-                        "expected a string; a target in a file needs a name to go by: { NAME = { file = … } }",
-                    )
-        if "targets_file" in table:
-            yield from self._of_files(source, (*place, "targets_file"), name, table["targets_file"])
+                yield Member(f"{name}:{key}", self._texts.read(target), {}, source, (*place, key))
+            return
+        for index, target in enumerate(targets):
+            if isinstance(target, str):  # called as it is written: what is inserted may be secret
+                yield Member(f"{name}:{called(target)}", self._texts.read(target), {}, source, (*place, index))
+            else:
+                text = "expected a string; a target in a file needs a name to go by: { NAME = { file = … } }"
+                self._problems.add(source, (*place, index), text)
 
     def _of_files(self, source: Source, place: Place, name: str, pattern: str) -> Iterator[Member]:
         matches = self._sights.match(pattern, self._texts.directory)
@@ -184,7 +182,8 @@ class Families:
         for number, target in enumerate(targets):
             place = (index, "targets", number)
             if isinstance(target, str):
-                yield Member(f"{name}:{called(target)}", target, own, file, place)
+                text = self._texts.read(literal(target))  # as it is; but a password in it is one
+                yield Member(f"{name}:{called(target)}", text, own, file, place)
             else:
                 self._problems.add(file, place, f"expected a string, got {shown(target)}")
 

@@ -188,8 +188,9 @@ class Tables:
         if own.keys().isdisjoint(FAMILY_KEYS):
             self._references.met(source, place, values)
         else:
-            readable = {key: own[key] for key in FAMILY_KEYS if key in values}
-            members = family = self._families.members(source, place, values.get("name", ""), readable)
+            written_targets = own["targets"] if "targets" in values else None  # they are called as they are written
+            files = values.get("targets_file")
+            members = family = self._families.members(source, place, values.get("name", ""), written_targets, files)
             self._references.met_family(source, place, values, [member.name for member in family])
             for member in family:
                 self._take_name(source, place, member.name)

@@ -30,6 +30,8 @@ def loaded(directory, text, **environ):
         ("https://user:secret@shop.example.org/?token=secret#secret", "shop.example.org"),
         ("wss://[2001:db8::1]:443/v1", "[2001:db8::1]:443_v1"),
         ("shop.example.org/health", "shop.example.org_health"),
+        ("user:secret@shop.example.org/health?token=secret", "shop.example.org_health"),
+        ("https://shop.example.org?token=a/secret", "shop.example.org"),
         ("https://${HOST}/x", "${HOST}_x"),
     ],
 )
@@ -130,6 +132,10 @@ def test_relative_files_begin_at_the_file_they_stand_in(tmp_path):
     (tmp_path / "conf.d/a.toml").write_text('[[endpoint]]\nname = "a"\ncheck = "tcp"\ntargets_file = "sd.json"\n')
     config = loaded(tmp_path, '[monitor]\ninclude = ["conf.d/*.toml"]\n')
     assert [each.name for each in config.endpoints] == ["a:a:1"]
+    path = tmp_path / "config.toml"
+    path.write_text('[[endpoint]]\nname = "a"\ncheck = "tcp"\ntargets_file = "${PLACE}/sd.json"\n', "utf-8")
+    assert [each.name for each in load(path, environ={"PLACE": "conf.d"}).endpoints] == ["a:a:1"]
+    path.write_text('[monitor]\ninclude = ["conf.d/*.toml"]\n')
     (tmp_path / "conf.d/sd.json").write_text("{")
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "config.toml", environ={})
