@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from support.probes import answers, http
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hostile.rows import Handler
 
 STUCK = 60
+_PAUSE = 0.8  # seconds that lie between two probes at least, and hardly between two look-ups of one
 GOOD = answers(http(200))
 _V4 = {
     "healthy": ("127.0.0.1",),
@@ -48,6 +50,7 @@ class Names:
         """Begin with nobody asked."""
         self.asked: collections.Counter[str] = collections.Counter()
         self._stuck = threading.Event()
+        self._rebound = (False, 0.0)  # whether the last answer was a first one, and when
 
     def look_up(self, host: str) -> list[Address]:
         """What the resolver's threads call."""
@@ -59,12 +62,19 @@ class Names:
             self._stuck.wait()
             return []
         if name == "rebinding":  # the second answer is not like the first
-            return _addresses("127.0.0.1" if self.asked[name] % 2 else "169.254.169.254")
+            return _addresses("127.0.0.1" if self._is_first() else "169.254.169.254")
         if name.startswith("healthy"):
             name = "healthy"
         if name in _ERRORS:
             raise _ERRORS[name]
         return _addresses(*_V4[name])
+
+    def _is_first(self) -> bool:
+        """In turns; but after a pause it is another probe that asks: the one before may not have come to its second."""
+        was_first, at = self._rebound
+        now = time.monotonic()
+        self._rebound = (not was_first or now - at > _PAUSE, now)
+        return self._rebound[0]
 
     def release(self) -> None:
         """Let go of every look-up that is stuck."""
