@@ -113,14 +113,21 @@ def _share(pid: int) -> int:
     return _resident(pid)
 
 
-def end_all(*, spare: frozenset[int] = frozenset(), session: int = 0, patience: float = 5.0) -> bool:
+def end_all(
+    *,
+    spare: frozenset[int] = frozenset(),
+    session: int = 0,
+    ended: dict[int, int] | None = None,
+    patience: float = 5.0,
+) -> bool:
     """Kill every process below this one and reap it; is none left?
 
     *spare* are children that stay, with all below them. What forks as fast as it is killed is stopped first, all of
     it, and by groups: what is never seen, because it lives for less than a look, is in the group of one that was.
-    What belongs to somebody else (setuid) may stay. *session* is that of the child, which began as a group.
+    What belongs to somebody else (setuid) may stay. *session* is that of the child, which began as a group. The exit
+    codes of all that is reaped go into *ended*.
     """
-    if not spare and not reap():
+    if not spare and not reap(ended):
         return True  # as nearly always: it has ended by itself, and left nothing
     me, deadline = os.getpid(), time.monotonic() + patience
     own, stopped, wait = os.getpgrp(), set[int](), _FIRST_WAIT
@@ -135,17 +142,20 @@ def end_all(*, spare: frozenset[int] = frozenset(), session: int = 0, patience: 
             continue  # whatever they started before they stopped
         _signal(signal.SIGKILL, found, groups)
         stopped.intersection_update(found)
-        if (not found) if spare else (not _reaped_within(wait)):
+        if spare:
+            reap(ended)
+            time.sleep(_NAP if found else 0)
+        if not found if spare else not _reaped_within(wait, ended):
             return True
         if late:
             return False
         wait = min(2 * wait, _LONGEST_WAIT)  # looking is work, too, and a thousand take a while to die
 
 
-def _reaped_within(patience: float) -> bool:
+def _reaped_within(patience: float, ended: dict[int, int] | None) -> bool:
     """Reap for so many seconds, at most; is there anything left?"""
     deadline = time.monotonic() + patience
-    while reap():
+    while reap(ended):
         if time.monotonic() > deadline:
             return True
         time.sleep(_NAP)

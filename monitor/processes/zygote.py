@@ -68,12 +68,11 @@ class Zygote:
     def _reap(self) -> None:
         ended: dict[int, int] = {}
         tree.reap(ended)
-        known = {pid: code for pid, code in ended.items() if pid in self._keepers}
-        for pid in known:
-            del self._keepers[pid]
-        # A keeper that was killed has left orphans, and they are ours now.
-        if len(known) < len(ended) or any(known.values()):
-            tree.end_all(spare=frozenset(self._keepers))
+        while ended:
+            known = [self._keepers.pop(pid, None) is not None and code == 0 for pid, code in ended.items()]
+            ended.clear()
+            if not all(known):  # a keeper that was killed has left orphans, and they are ours now
+                tree.end_all(spare=frozenset(self._keepers), ended=ended)
 
     def _look_at_memory(self) -> None:
         for pid, has in tree.resident_below(self._keepers).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -241,7 +242,7 @@ async def test_a_check_that_cannot_travel_is_told(workers: Workers) -> None:
 async def test_a_worker_that_died_between_two_probes_is_replaced(workers: Workers, configured: Any) -> None:
     watched, _ = configured()
     pid = (await look(workers, watched)).facts["pid"]
-    os.kill(pid, 9)
+    os.kill(pid, signal.SIGKILL)
     await until_gone([pid])
     assert (await look(workers, watched)).status is Status.UP
     zygote = workers._processes._zygote
@@ -250,6 +251,16 @@ async def test_a_worker_that_died_between_two_probes_is_replaced(workers: Worker
     zygote.wait()
     assert (await look(workers, watched)).status is Status.UP  # it is below its keeper, which lives
     assert (await look(workers, attrs.evolve(watched, name="new"))).status is Status.UP
+
+
+async def test_a_keeper_that_somebody_killed_holds_up_no_start(configured: Any) -> None:
+    watched, _ = configured()
+    async with Workers(patience=4.0) as workers:  # less than the zygote takes at most to end what was left behind
+        pids = [(await look(workers, attrs.evolve(watched, name=name))).facts["pid"] for name in "ab"]
+        os.kill(int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        await trio.sleep(0.2)  # it has noticed, as a rule
+        assert (await look(workers, attrs.evolve(watched, name="c"))).status is Status.UP
+        await until_gone(pids[:1])
 
 
 async def test_a_probe_that_is_cancelled_leaves_nothing(workers: Workers, configured: Any) -> None:
