@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
+_LONGEST_RUN = 1800  # seconds: the soak is told to probe for some minutes, ten minutes of lateness take eleven
 
 
 @attrs.frozen
@@ -95,9 +96,12 @@ def program(module: str, *args: object) -> list[str]:
 
 
 def said(command: Sequence[str]) -> dict[str, Any]:
-    """Run a program on the prober's core; the JSON that it printed. Raises BadAnswer."""
-    with pinned(prober_core()):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    """Run a program on the prober's core; the JSON that it printed. Raises BadAnswer, also for one that hangs."""
+    try:
+        with pinned(prober_core()):
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_LONGEST_RUN)
+    except subprocess.TimeoutExpired:
+        raise BadAnswer(f"{' '.join(command[:4])} took more than {_LONGEST_RUN} s") from None
     if done.returncode != 0:
         raise BadAnswer(f"{' '.join(command[:4])} left with {done.returncode}: {done.stderr.strip()[-500:]}")
     answer: dict[str, Any] = json.loads(done.stdout)
