@@ -140,7 +140,7 @@ def changed(source):
 
 TESTS = 7
 bounded = settings(
-    max_examples=-(-ASKED // TESTS) if ASKED else 25,
+    max_examples=-(-ASKED // TESTS) if ASKED else 15,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -24,6 +24,7 @@ name = "keep"
 url = "http://127.0.0.1:{port}/"
 """
 ONE = '[[endpoint]]\nname = "{name}"\nurl = "http://127.0.0.1:1/"\nenabled = {enabled}\n'
+FAMILY = '[[endpoint]]\nname = "c"\ncheck = "tcp"\ntargets_file = "../sd.json"\n'
 
 
 async def names(running: Daemon, *expected: str) -> None:
@@ -77,6 +78,18 @@ async def test_changed_files_are_taken_over(tmp_path: Path, nursery: trio.Nurser
         assert "other/c.toml:4: endpoint[0].enabled: expected true or false" in running.log
         (tmp_path / "other/c.toml").write_text(ONE.format(name="c", enabled="true"))
         await names(running, "keep", "c")
+        await gauge(running, 1)
+
+        # A file of targets, broken and mended.
+        (tmp_path / "sd.json").write_text('[{"targets": ["127.0.0.1:1"]}]')
+        (tmp_path / "other/c.toml").write_text(FAMILY)
+        await names(running, "keep", "c:127.0.0.1:1")
+        (tmp_path / "sd.json").write_text('[{"targets": [')
+        await gauge(running, 0)
+        assert "sd.json:1: not valid JSON" in running.log
+        await names(running, "keep", "c:127.0.0.1:1")
+        (tmp_path / "sd.json").write_text('[{"targets": ["127.0.0.1:2"]}]')
+        await names(running, "keep", "c:127.0.0.1:2")
         await gauge(running, 1)
         assert asked == 1
 
