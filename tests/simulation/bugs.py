@@ -154,8 +154,8 @@ BUGS = (
         (
             (
                 "monitor/probing.py",
-                "    deadline = trio.current_time() + endpoint.timeout\n",
-                "    deadline = trio.current_time() + 2 * endpoint.timeout\n",
+                "    deadline = clock.monotonic() + endpoint.timeout\n",
+                "    deadline = clock.monotonic() + 2 * endpoint.timeout\n",
             ),
         ),
     ),
@@ -174,8 +174,8 @@ BUGS = (
         (
             (
                 "monitor/plugin.py",
-                "            for stream in self._streams:\n",
-                "            for stream in self._streams[1:]:\n",
+                "        for stream in self._streams:\n",
+                "        for stream in self._streams[1:]:\n",
             ),
         ),
     ),

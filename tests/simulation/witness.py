@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from simulation.uptime import Told
     from simulation.world import World
 
+_LONG = 600.0  # seconds
 _SNAPSHOTS = 5000  # observations of an endpoint that a crash may undo
 
 
@@ -467,6 +468,11 @@ class Witness:
     def number_of(self, sink: str, alert: str) -> int:
         """The place of the delivery of *alert* to *sink* in the outbox; 0: it has none."""
         return self.numbers.get((sink, alert), 0)
+
+    def waits_long(self) -> set[int]:
+        """The deliveries that wait for longer than a digest gathers, or than a few that stand before them take."""
+        now = trio.current_time()
+        return {ident for ident in self.pending if now - self.born[ident].at > _LONG}
 
     def still_stands(self, incident: str) -> bool:
         """Is *incident* what some sink knows of an endpoint that is bad again, or still?"""

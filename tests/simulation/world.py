@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 STEP = 10 * MINUTE  # from one look at the invariants to the next
 UPTIME = 36  # steps from one look at the uptime to the next
 FLUSHED = 0.5  # seconds after which an observation is written
+_MOST_STEPS = 60  # until what waits for its turn at a sink with a limit is sent
 _MOST_ROUNDS = 20_000  # of the loop, without time passing
 QUIET = 45 * MINUTE  # that everything has to settle in, once it has healed; and what six probes take
 
@@ -175,6 +176,10 @@ class World:
         self.people.end_silences(every=True)
         self.reload("what all shall be in the end")
         await trio.sleep(QUIET + 6 * max(each.interval for each in self.scenario.endpoints))
+        for _ in range(_MOST_STEPS):
+            if not self.witness.waits_long():
+                break
+            await trio.sleep(STEP)
         self._ask_uptime()
         await trio.sleep(MINUTE)
         self.look(final=True)
