@@ -58,7 +58,8 @@ class _Look:
         phase = self.part.current_phase
         self.part.phase(None)
         self.seconds = seconds
-        self.reason = Reason(Code.TIMEOUT, phase, f"no answer within {seconds_text(round(seconds, 1))} ({phase})")
+        during = f" (during {phase})" if phase else ""
+        self.reason = Reason(Code.TIMEOUT, phase, f"no answer within {seconds_text(round(seconds, 1))}{during}")
 
 
 async def every_address(check: Http, probe: Probe) -> Verdict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.probes import Handler
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback has one address")
 
 OK = answers(http(200, b'{"db": "ok"}'))
 BAD = answers(http(503))
@@ -84,11 +88,12 @@ async def test_which_fail_and_why(nursery: trio.Nursery) -> None:
 
 
 async def test_one_that_is_mute_hides_none_of_the_others(nursery: trio.Nursery) -> None:
-    found = await seen(nursery, OK, answers(then="hold"), BAD, timeout=0.6)
+    found = await seen(nursery, OK, answers(then="hold"), BAD, timeout=2.0)
     assert (found.status, found.reason.code, found.reason.phase) == ("down", "timeout", "processing")
-    assert found.reason.message == (
-        "2 of 3 addresses fail: 127.0.1.2: no answer within 600 ms (processing); "
-        "127.0.1.3: expected status 200-299, got 503"
+    assert re.fullmatch(
+        r"2 of 3 addresses fail: 127.0.1.2: no answer within 1(.\d)? s \(during processing\); "
+        r"127.0.1.3: expected status 200-299, got 503",
+        found.reason.message,
     )
 
 

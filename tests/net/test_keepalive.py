@@ -26,7 +26,7 @@ __all__ = ["ca_file"]  # a fixture
 
 
 class Server:
-    """Answers *most* times on each connection, then hangs up; *before* it answers for the last time, or after."""
+    """Answers *most* times on each connection, then hangs up: *after* it, *before* one more, or *saying* why."""
 
     def __init__(self, answer: bytes = http(200, b"ok"), *, most: int = 10**9, hangs_up: str = "after") -> None:
         self.answer = answer
@@ -34,6 +34,7 @@ class Server:
         self.hangs_up = hangs_up
         self.connections = 0
         self.heard: list[tuple[str, dict[str, str]]] = []
+        self.is_late = trio.Event()  # it says so, and hangs up
         self.gone = trio.Event()  # it hung up
         self.ended = trio.Event()  # the client did
 
@@ -46,13 +47,16 @@ class Server:
 
     async def talk(self, stream: trio.SocketStream) -> None:
         for number in range(self.most + 1):
-            if number == self.most and self.hangs_up == "after":
+            if number == self.most and self.hangs_up != "before":
                 break
             first, headers, _ = await read_whole(stream)
             self.heard.append((first, headers))
             if number == self.most:
                 break
             await stream.send_all(self.answer)
+        if self.hangs_up == "saying":
+            await self.is_late.wait()
+            await stream.send_all(http(408, b"too slow"))
         await stream.aclose()
         self.gone.set()
 
@@ -109,12 +113,13 @@ async def test_over_tls_its_certificate_is_told_of_each_time(
     assert 0 < third.facts["cert_expires_in"] <= first.facts["cert_expires_in"]
 
 
-@pytest.mark.parametrize("hangs_up", ["after", "before"])
+@pytest.mark.parametrize("hangs_up", ["after", "before", "saying"])
 async def test_a_server_that_hangs_up_meanwhile_is_asked_afresh(nursery: trio.Nursery, hangs_up: str) -> None:
     server = Server(most=1, hangs_up=hangs_up)
     watched = Watched(nursery, Http(url=f"http://127.0.0.1:{await serve(nursery, server)}/", keepalive=True))
     assert (await watched.look()).status == "up"
-    if hangs_up == "after":
+    server.is_late.set()
+    if hangs_up != "before":
         await server.gone.wait()
     found = await watched.look()
     assert (found.status, found.facts["reused"], server.connections) == ("up", False, 2), found.reason
