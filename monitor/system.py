@@ -34,8 +34,7 @@ class SystemClock:
 
     def wall(self) -> datetime:
         """Now, aware UTC, cut to whole milliseconds."""
-        now = datetime.now(UTC)
-        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+        return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
     def stalled(self) -> float:
         """Seconds since the first call that the process stood still or its own work held up the loop; never falls."""
