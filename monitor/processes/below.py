@@ -30,6 +30,7 @@ def become(job: dict[str, Any], channel: int | None, *, out: int, err: int, fail
                 os.chdir(job["cwd"])
             close_all_but(failing)
             os.execvpe(argv[0], argv, job["env"])  # noqa: S606 - a list of arguments, and no shell: that is the point
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: a peer that hangs up is an exception
         module, _, name = job["call"].partition(":")
         function = getattr(importlib.import_module(module), name)
         close_all_but(channel)

@@ -51,7 +51,10 @@ class Keeper:
     """What it knows of the process below it."""
 
     def __init__(self, leash: socket.socket, job: dict[str, Any], channel: int | None) -> None:
-        """Do *job*; see `starter.Job` for what there is in it."""
+        """Do *job*: run `argv` with `env` in `cwd`, its output kept up to `limit`, or `call` a function of ours.
+
+        `memory` is for all that is below.
+        """
         self._leash = leash
         self._job = job
         self._channel = channel
@@ -60,7 +63,6 @@ class Keeper:
         self._why: str | None = None  # why it was ended by us
         self._shall_look = False
         self._printed = {"out": bytearray(), "err": bytearray()}
-        self._cut = {"out": False, "err": False}
 
     def run(self) -> None:
         """Start it, watch it, end all of it, report."""
@@ -144,7 +146,6 @@ class Keeper:
                 del kept[:-_TAIL]
             else:
                 kept.extend(data[: limit - len(kept)])
-                self._cut[name] = self._cut[name] or len(kept) == limit
 
         return read
 
@@ -163,7 +164,6 @@ class Keeper:
             "why": self._why,
             "gone": gone,
             "failed": why_not.decode("utf-8", "replace"),
-            "cut": self._cut["out"],
             **{name: bytes(data).decode("latin-1") for name, data in self._printed.items()},
         }
         with contextlib.suppress(OSError):  # nobody wants to know

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import contextlib
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -27,6 +28,8 @@ from monitor.processes.zygote import KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+log = logging.getLogger(__name__)
 
 _LONGEST_REPORT = 16 * MOST_OUTPUT  # JSON may need six characters for a byte
 _GOODBYE = 1.0  # seconds for the zygote to end
@@ -54,12 +57,11 @@ class Ended:
     why: str | None  # `memory`: it was ended for having too much
     failed: str  # why it could not begin
     gone: bool  # is nothing left of it?
-    cut: bool  # was there more than *out*?
     out: bytes
     err: bytes
 
 
-NOTHING_KNOWN = Ended(code=None, why=None, failed="", gone=False, cut=False, out=b"", err=b"")
+NOTHING_KNOWN = Ended(code=None, why=None, failed="", gone=True, out=b"", err=b"")
 
 
 class Leash:
@@ -83,7 +85,10 @@ class Leash:
             said = json.loads(report)
             for name in ("out", "err"):
                 said[name] = said[name].encode("latin-1")
-            return Ended(**said)
+            ended = Ended(**said)
+            if not ended.gone:
+                log.warning("something that a check started could not be killed: it belongs to another user")
+            return ended
         except (trio.BrokenResourceError, trio.ClosedResourceError, FrameError, ValueError, TypeError, LookupError):
             return NOTHING_KNOWN  # whoever has our user may have killed the keeper, or spoken in its place
 
@@ -93,7 +98,7 @@ class Leash:
 
 
 class Processes:
-    """Starts processes; `open_processes` makes one."""
+    """Starts processes. A context manager: at its end the zygote ends, and with it all that is held still."""
 
     def __init__(self, *, modules: Sequence[str] = (), memory: int = DEFAULT_MEMORY) -> None:
         """Start nothing yet. *modules* are loaded once, for all; *memory* in bytes is for one with all below it."""

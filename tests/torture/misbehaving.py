@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -300,6 +302,14 @@ async def takes_memory_in_children(probe: Probe, place: Path) -> None:
 @way
 async def leaves_a_thread(probe: Probe, place: Path) -> None:
     threading.Thread(target=time.sleep, args=(1000,)).start()
+
+
+@way
+async def writes_to_nobody(probe: Probe, place: Path) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours, contextlib.suppress(BrokenPipeError):
+        ours.send(b"hello?")
 
 
 @way

@@ -72,6 +72,7 @@ ROWS = [
             "raises in import": (CRASH,),
             "exits in import": (CRASH,),
             "hangs in import": (CRASH,),
+            "writes to nobody": (UP,),
             "leaves a daemon": (UP,),
             "leaves a program": (UP,),
             "leaves zombies": (UP,),
