@@ -140,7 +140,7 @@ class Http(Proxied):
     ) -> Coroutine[Any, Any, Answer]:
         """Send *request* to the endpoint's own origin, which is *at_home*, or to another. Close what is returned.
 
-        Not with *keepalive*: by a connection of its own, whatever the config says.
+        Without *keepalive* it goes by a connection of its own, whatever the config says.
         """
         transport = probe.transport(
             tls=self.tls_setting if at_home else self._tls_elsewhere,
