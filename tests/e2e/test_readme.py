@@ -100,7 +100,8 @@ async def test_the_check_of_the_plugin_page_works(
 
     port = await nursery.start(serve, greet)
     write_local_checks(tmp_path)
-    config = snippets(ROOT / "docs/plugins.md", "toml")[0].replace("port = 25", f"port = {port}")
+    shown = next(each for each in snippets(ROOT / "docs/plugins.md", "toml") if "greeting" in each)
+    config = shown.replace("port = 25", f"port = {port}")
     (tmp_path / "plugins" / "config.toml").write_text(config)
     done = await monitor("check", cwd=tmp_path / "plugins")
     assert done.code == code, done.out + done.err

@@ -87,7 +87,7 @@ def h2(name: str, handler: Callable[[Visitor], Awaitable[None]], code: str, phas
 
 
 ROWS: list[Row] = [
-    h2("a byte in each frame", Http2Server(Says(200, b"x" * 2000, chunk=1)), OK, None),
+    h2("a byte in each frame", Http2Server(Says(200, b"x" * 500, chunk=1)), OK, None),
     h2("never a word", sends(), "timeout", PROCESSING),
     h2("trickles a frame", trickles, "timeout", PROCESSING),
     h2("takes no body", deaf, "timeout", PROCESSING, options={"method": "POST", "body": "x" * 500_000}),
