@@ -253,14 +253,14 @@ async def test_a_worker_that_died_between_two_probes_is_replaced(workers: Worker
     assert (await look(workers, attrs.evolve(watched, name="new"))).status is Status.UP
 
 
-async def test_a_keeper_that_somebody_killed_holds_up_no_start(configured: Any) -> None:
+async def test_a_keeper_that_somebody_killed_holds_up_no_start(workers: Workers, configured: Any) -> None:
     watched, _ = configured()
-    async with Workers(patience=4.0) as workers:  # less than the zygote takes at most to end what was left behind
-        pids = [(await look(workers, attrs.evolve(watched, name=name))).facts["pid"] for name in "ab"]
-        os.kill(int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
-        await trio.sleep(0.2)  # it has noticed, as a rule
-        assert (await look(workers, attrs.evolve(watched, name="c"))).status is Status.UP
-        await until_gone(pids[:1])
+    pids = [(await look(workers, attrs.evolve(watched, name=name))).facts["pid"] for name in "ab"]
+    os.kill(int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+    await trio.sleep(0.2)  # the zygote has noticed, as a rule
+    workers._patience = 4.0  # seconds; less than it may take to end what was left behind
+    assert (await look(workers, attrs.evolve(watched, name="c"))).status is Status.UP
+    await until_gone(pids[:1])
 
 
 async def test_a_probe_that_is_cancelled_leaves_nothing(workers: Workers, configured: Any) -> None:
