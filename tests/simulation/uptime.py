@@ -173,7 +173,7 @@ def uptime_is_the_integral_of_the_truth(witness: Witness) -> Iterator[str]:
         for name, values in told.uptime.items():
             if name not in witness.standing:
                 continue
-            times = witness.standing[name].times
+            times = witness.times_of(name)
             marks = _marks(db, name)
             yield from _marks_are_windows(witness, name, marks, runs, told.now)
             for window, value in values.items():
@@ -210,11 +210,11 @@ def _marks_are_windows(
     if "clock_jump" in world.scenario.faults:
         return
     begin, end = now - timedelta(days=30), now
-    past = world.scenario.past_windows_of(name)
-    opened = [span for window in past for span in window.between(begin, world.settled_at or now)]
+    windows = [*world.scenario.windows_of(name), *world.scenario.past_windows_of(name)]
+    opened = [span for window in windows for span in window.between(begin, world.settled_at or now)]
     opened = [(began, min(ended, world.settled_at or now)) for began, ended in opened]
     margin = _TELLING * (2 * len(opened) + world.lives.cuts) + world.without_database
-    watched = witness.standing[name].times.spans("watched", now)
+    watched = witness.times_of(name).spans("watched", now)
     missing = seconds_of([opened, runs, watched], [marks], begin, end)
     more = seconds_of([marks, runs, watched], [opened], begin, end)
     if missing > margin:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from monitor.live import Event
     from monitor.store import Record
     from simulation.network import Receipt
-    from simulation.uptime import Told
+    from simulation.uptime import Times, Told
     from simulation.world import World
 
 _LONG = 600.0  # seconds
@@ -171,7 +171,9 @@ class Witness:
         fresh = self.world.daemon.records()[name].health == Health()
         if fresh:
             self._leaves(name)
-        elif sure:
+            return
+        self._left.pop(name, None)
+        if sure:
             self._report("state", f"{name}: came back to the config with the state it had when it left")
 
     def ends(self, visit: Visit) -> None:
@@ -393,6 +395,7 @@ class Witness:
                 self._forgotten.pop(name, None)
             else:
                 self._forgotten.pop(name, None)
+                self._left.pop(name, None)
                 self._restore(name, record)
         self._ended.clear()
         self._moved.clear()
@@ -468,6 +471,11 @@ class Witness:
     def number_of(self, sink: str, alert: str) -> int:
         """The place of the delivery of *alert* to *sink* in the outbox; 0: it has none."""
         return self.numbers.get((sink, alert), 0)
+
+    def times_of(self, name: str) -> Times:
+        """When the endpoint *name* was watched, down and not to be seen."""
+        times = self.standing[name].times
+        return times.leaves(self._left[name]) if name in self._left else times
 
     def waits_long(self) -> set[int]:
         """The deliveries that wait for longer than a digest gathers, or than a few that stand before them take."""
