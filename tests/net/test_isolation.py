@@ -93,6 +93,15 @@ async def look(workers: Workers, watched: Endpoint, mask: Mask | None = None) ->
     return await probe_once(watched, net=SocketNet(), clock=SystemClock(), mask=mask, workers=workers)
 
 
+async def could_tell(workers: Workers, watched: Endpoint) -> Observation:
+    """Look until the machine is not so busy that the monitor says that it could not tell."""
+    for _ in range(20):
+        seen = await look(workers, watched)
+        if "the monitor was held up" not in seen.reason.message:
+            break
+    return seen
+
+
 async def test_a_local_check_runs_in_a_process_that_stays_warm(workers: Workers, configured: Any) -> None:
     watched, _ = configured('parts = [{ within = "3s" }]\nexpect = ["pid > 1", "within == 3.0"]')
     first, second = await look(workers, watched), await look(workers, watched)
@@ -137,7 +146,7 @@ async def test_a_program_can_be_run_from_there(workers: Workers, configured: Any
 
 async def test_facts_and_phases_survive_a_time_out(workers: Workers, configured: Any) -> None:
     watched, _ = configured('waits = "1000s"\ntimeout = "500ms"')
-    seen = await look(workers, watched)
+    seen = await could_tell(workers, watched)
     assert (seen.status, seen.reason.code, seen.reason.phase) == (Status.DOWN, Code.TIMEOUT, "processing")
     assert seen.reason.message == "no answer within 500 ms (during processing)"
     if seen.facts:  # not where the machine was too busy to hear of them in time
@@ -147,7 +156,7 @@ async def test_facts_and_phases_survive_a_time_out(workers: Workers, configured:
 async def test_who_blocks_is_ended_and_says_what_it_did(workers: Workers, configured: Any) -> None:
     watched, _ = configured('blocks = "1000s"\ntimeout = "500ms"')
     before = below(os.getpid())
-    seen = await look(workers, watched)
+    seen = await could_tell(workers, watched)
     assert (seen.status, seen.reason.code) == (Status.DOWN, Code.TIMEOUT)
     assert seen.reason.message == "no answer within 500 ms (during processing)"
     zygote = workers._processes._zygote
@@ -157,14 +166,14 @@ async def test_who_blocks_is_ended_and_says_what_it_did(workers: Workers, config
 
 async def test_what_should_fail_may_overrun(workers: Workers, configured: Any) -> None:
     watched, _ = configured('blocks = "1000s"\ntimeout = "500ms"\ninvert = true')
-    assert (await look(workers, watched)).status is Status.UP
+    assert (await could_tell(workers, watched)).status is Status.UP
     fine, _ = configured("invert = true")
     assert (await look(workers, fine)).reason.message == "expected it to fail (invert), it is up"
 
 
 async def test_time_that_a_check_blocks_is_its_own(workers: Workers, configured: Any) -> None:
     watched, _ = configured('blocks = "300ms"\nexpect = ["latency < duration(\'100ms\')"]')
-    seen = await look(workers, watched)
+    seen = await could_tell(workers, watched)
     assert (seen.status, seen.reason.code) == (Status.DOWN, Code.EXPECTATION)
 
 
