@@ -366,14 +366,4 @@ BUGS = (
             ),
         ),
     ),
-    Bug(
-        "maintenance goes on after its window is gone",
-        (
-            (
-                "monitor/maintenance.py",
-                "None if kept is None else Maintenance(endpoint=name, started_at=kept.begin, ended_at=now)",
-                "None",
-            ),
-        ),
-    ),
 )
