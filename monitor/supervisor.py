@@ -35,8 +35,8 @@ class Checker:
 
     # There may be a hundred thousand of them.
     __slots__ = (
-        *("_asked", "_beside", "_due", "_life", "_nap", "_probe", "_quiet", "_record", "_slots"),
-        *("endpoint", "lag", "missed", "progress_at", "stopped"),
+        *("_asked", "_beside", "_due", "_ended", "_is_over", "_life", "_nap", "_probe", "_quiet", "_record", "_slots"),
+        *("endpoint", "lag", "missed", "progress_at"),
     )
 
     def __init__(
@@ -54,7 +54,6 @@ class Checker:
         self.progress_at = trio.current_time()
         self.missed = 0  # slots of the grid that passed unused
         self.lag = 0.0  # seconds the latest probe began after its slot
-        self.stopped = trio.Event()
         self._probe = probe
         self._record = record
         self._slots = slots
@@ -64,6 +63,8 @@ class Checker:
         self._life = trio.CancelScope()
         self._nap = trio.CancelScope()
         self._asked = False
+        self._is_over = False
+        self._ended: trio.Event | None = None  # for whoever waits: nearly nobody ever does, and an event is large
 
     async def run(self, after: trio.Event | None, among: int) -> None:
         """Probe on the grid until stopped; begin when *after* is set, so that two never probe one endpoint.
@@ -81,7 +82,9 @@ class Checker:
                 else:
                     await self._loop(among)
         finally:
-            self.stopped.set()
+            self._is_over = True
+            if self._ended is not None:
+                self._ended.set()
 
     async def _loop(self, among: int) -> None:
         endpoint, now = self.endpoint, trio.current_time()
@@ -130,8 +133,16 @@ class Checker:
         self._nap.cancel()
 
     def stop(self) -> None:
-        """Stop soon; `stopped` says when."""
+        """Stop soon; `ended` says when."""
         self._life.cancel()
+
+    def ended(self) -> trio.Event:
+        """Set once the task has ended."""
+        if self._ended is None:
+            self._ended = trio.Event()
+            if self._is_over:
+                self._ended.set()
+        return self._ended
 
     def is_stalled(self, now: float) -> bool:
         """Has the task made no progress for 3 × (interval + timeout)?"""
@@ -188,7 +199,7 @@ class Supervisor:
         """Stop to watch the endpoint *name*; the event is set when its task has ended."""
         checker = self.checkers.pop(name)
         checker.stop()
-        return checker.stopped
+        return checker.ended()
 
     def stop_all(self) -> None:
         """Stop to watch anything; the nursery's block ends when every task has.
