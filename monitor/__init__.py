@@ -6,9 +6,11 @@ threads     calls that block, for checks over synchronous libraries
 companion   what stays with an endpoint between its probes
 processes   the seam to other processes: started, bounded, ended with all they started
 declaring   options of checks and sinks
-plugin, api what a check sees; `api` is the public face
-telling     what a sink sees
 validators  rules for options that many checks and sinks have
+probe       what a check is handed
+plugin      what a check is derived from
+telling     what a sink is derived from, and handed
+api         the public face of these
 plugins     finds installed checks and sinks
 probing     one probe: deadline and boundary around a check
 gauges      observations for Prometheus

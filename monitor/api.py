@@ -13,11 +13,13 @@ from monitor.core.facts import Fact, Metric
 from monitor.core.model import Code, Reason, Status, Verdict
 from monitor.core.programs import Ran
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, seconds_text, shown
+from monitor.declaring import OptionError, check_option
 from monitor.net import TLS, Addressing, Answer, Datagrams, Echo, Echoes, Secured, Stream
 from monitor.net.identity import hold_identity
 from monitor.net.nameservers import NameServer
 from monitor.net.proxy import Proxy
-from monitor.plugin import Check, OptionError, Probe, check_option
+from monitor.plugin import Check
+from monitor.probe import Probe
 from monitor.telling import Manner, Message, Sink
 from monitor.validators import certificates_file, headers_without, is_host, is_token, named_secrets, one_line, url_with
 

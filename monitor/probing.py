@@ -16,7 +16,8 @@ from monitor.core.model import Code, Observation, Reason, Status, Verdict
 from monitor.core.quantities import seconds_text
 from monitor.core.text import printable
 from monitor.net.reasons import reason_of
-from monitor.plugin import Check, Probe
+from monitor.plugin import Check
+from monitor.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from monitor.plugin import Probe
+from monitor.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,7 +18,7 @@ from monitor.config.schema import title
 from monitor.core.errors import ConfigError, Problem
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

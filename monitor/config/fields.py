@@ -24,7 +24,7 @@ from monitor.config.scalars import expression, listen, moment, number, time_of_d
 from monitor.core.errors import PluginError, describe
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, Template, shown
-from monitor.plugin import OptionError, key_of
+from monitor.declaring import OptionError, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ from monitor.config.kinds import target_of, usable
 from monitor.config.schema import ModuleTable
 from monitor.core.model import Endpoint
 from monitor.core.quantities import Duration, shown
-from monitor.plugin import key_of
+from monitor.declaring import key_of
 
 if TYPE_CHECKING:
     from monitor.config.fields import Fields

@@ -16,8 +16,8 @@ import attrs
 from monitor.config import Listen
 from monitor.core.programs import DEFAULT_MEMORY
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, shown
-from monitor.plugin import OptionError
-from monitor.plugin import check_option as key
+from monitor.declaring import OptionError
+from monitor.declaring import check_option as key
 from monitor.validators import url_with
 
 TABLES = ("monitor", "plugins", "defaults", "endpoint", "maintenance", "announcement", "module", "sink")

@@ -18,7 +18,7 @@ from monitor.core.expectations import NO_EXPECTATIONS, ExpectationError, Expecta
 from monitor.core.hints import did_you_mean
 from monitor.core.model import Endpoint, Route, State
 from monitor.core.quantities import Duration, shown
-from monitor.plugin import Check, OptionError
+from monitor.declaring import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from monitor.config.problems import Problems
     from monitor.config.references import References
     from monitor.config.secrets import Masker
+    from monitor.plugin import Check
     from monitor.plugins import Plugin, Registry
 
 T = TypeVar("T", EndpointTable, SinkTable)

@@ -14,7 +14,7 @@ import trio
 from monitor.core.errors import describe
 from monitor.isolation import wire
 from monitor.net.sockets import SocketNet
-from monitor.plugin import Probe
+from monitor.probe import Probe
 from monitor.probing import probe_once
 from monitor.processes import tree
 from monitor.processes.frames import framed, next_frame, receive

@@ -53,7 +53,7 @@ ANY_ADDRESS = Addressing()
 
 
 class Trace(Protocol):
-    """Where the net notes what it does: `monitor.plugin.Probe` is one.
+    """Where the net notes what it does: `monitor.probe.Probe` is one.
 
     *own_trouble* is set while the net waits for something of the monitor's own, a free DNS worker: a deadline
     that passes meanwhile says nothing about the endpoint. *certificate_expires* is when the first of the

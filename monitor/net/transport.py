@@ -41,7 +41,7 @@ _ERRORS: dict[Code, type[httpx.TransportError]] = {
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """See `monitor.plugin.Probe.transport`."""
+    """See `monitor.probe.Probe.transport`."""
 
     def __init__(
         self,

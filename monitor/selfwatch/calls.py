@@ -13,7 +13,7 @@ import trio
 
 from monitor.core.errors import ProbeError, describe
 from monitor.net.reasons import reason_of
-from monitor.plugin import Probe
+from monitor.probe import Probe
 
 if TYPE_CHECKING:
     import httpx

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from monitor.core.model import Verdict
-    from monitor.plugin import Check, Probe
+    from monitor.plugin import Check
+    from monitor.probe import Probe
 
 _DESCRIPTORS = Path("/proc/self/fd")
 _OURS = ("Trio thread ", "check:", "dns:")  # threads that are kept for the next call, or told of elsewhere

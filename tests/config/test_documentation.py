@@ -14,10 +14,8 @@ from checks.requests import Request
 from checks.steps import Step
 from checks.tcp import TcpStep
 from monitor.config.load import load
-from monitor.config.schema import (
-    DefaultsTable,
-)
-from monitor.plugin import key_of
+from monitor.config.schema import DefaultsTable
+from monitor.declaring import key_of
 from monitor.plugins import Registry
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ from support.probes import look_calmly as look
 from test_tls import CA, ca_file
 
 from checks.dns import Dns
+from monitor.declaring import OptionError
 from monitor.net.nameservers import NameServer as Chosen
 from monitor.net.sockets import SocketNet
-from monitor.plugin import OptionError
 from monitor.probing import probe_once
 from monitor.system import SystemClock
 from monitor.testing import look as look_without_network

@@ -15,7 +15,7 @@ from support.probes import look
 
 from checks.file import File
 from monitor.core.quantities import ByteSize
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 
 if TYPE_CHECKING:
     from monitor.core.model import Observation

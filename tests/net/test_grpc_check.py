@@ -29,7 +29,7 @@ from support.probes import look_calmly as look
 from test_tls import CA, ca_file, context, serve_tls
 
 from checks.grpc import Grpc
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

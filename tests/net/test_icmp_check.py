@@ -14,7 +14,7 @@ from support.namespaces import alone
 from support.probes import look_calmly as look
 
 from checks.icmp import Icmp
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 from monitor.testing import look as look_without_network
 
 

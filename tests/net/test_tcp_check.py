@@ -16,7 +16,7 @@ from test_tls import CA, ca_file, context
 
 from checks.tcp import Tcp, TcpStep
 from monitor.core.quantities import Duration, Expression
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

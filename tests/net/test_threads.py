@@ -168,7 +168,7 @@ async def test_the_time_left_is_for_timeouts_of_the_librarys_own(autojump_clock:
 NO_ROOM = """
 import threading, trio
 from monitor.core.errors import ProbeError
-from monitor.plugin import Probe
+from monitor.probe import Probe
 from monitor.system import SystemClock
 
 async def main():

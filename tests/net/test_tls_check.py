@@ -16,7 +16,7 @@ from test_tcp_check import STARTTLS, talks
 from test_tls import CA, ca_file, context
 
 from checks.tls import Tls
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from support.probes import look_calmly as look
 
 from checks.udp import Udp
 from monitor.core.quantities import Duration
-from monitor.plugin import OptionError
+from monitor.declaring import OptionError
 from monitor.testing import look as look_without_network
 
 if TYPE_CHECKING:

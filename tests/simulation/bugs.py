@@ -173,7 +173,7 @@ BUGS = (
         "connections left open",
         (
             (
-                "monitor/plugin.py",
+                "monitor/probe.py",
                 "        for stream in self._streams:\n",
                 "        for stream in self._streams[1:]:\n",
             ),

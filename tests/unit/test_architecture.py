@@ -25,7 +25,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"core", "violations"}),
     frozenset({"net", "store", "processes"}),
     frozenset({"companion", "threads", "declaring"}),
-    frozenset({"plugin", "validators"}),
+    frozenset({"probe", "validators"}),
+    frozenset({"plugin"}),
     frozenset({"telling"}),
     frozenset({"api"}),
     frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
@@ -86,6 +87,7 @@ CHEAP = (
     "monitor.cli.client",
     "monitor.plugin",
     "monitor.plugins",
+    "monitor.probe",
     "monitor.config.load",
     "monitor.cli.root",
 )

@@ -14,7 +14,7 @@ import attrs
 
 from monitor.cli.terminal import padded, width
 from monitor.core.quantities import ByteSize, Duration, Expression, Lifetime, shown
-from monitor.plugin import key_of
+from monitor.declaring import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
