@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from trio_websocket import CloseReason, WebSocketConnection
 
-    from checks.steps import Step
+    from checks.websocket_steps import Step
 
 ABNORMAL = 1006  # what stands for a close code where none came
 _TOO_BIG = 1009

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trio_websocket import CloseReason, WebSocketConnection
 
     from checks.conversation import Handshake
-    from checks.steps import Step
+    from checks.websocket_steps import Step
     from monitor.api import Companion, Duration, Expectations, Probe, Stream
 
 _PING_INTERVAL = 15.0  # seconds, where the config does not say

@@ -18,9 +18,9 @@ from checks.answers import HTTP_FACTS, headers_of, text_of
 from checks.auth import USER_AGENT, Auth, basic
 from checks.connecting import Proxied
 from checks.documents import parsed
+from checks.http_steps import STEP_FACTS, Request, Step, compiled
 from checks.options import headers, http_url, json_value, method
 from checks.redirects import location_of
-from checks.requests import STEP_FACTS, Request, Step, compiled
 from monitor.api import (
     TLS,
     Addressing,

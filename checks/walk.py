@@ -15,15 +15,15 @@ from urllib.parse import quote, urlencode
 import httpx
 import trio
 
+from checks.http_steps import Between, filled
 from checks.redirects import same_origin
-from checks.requests import Between, filled
 from checks.signing import reason_in
 from checks.visit import Visit
 from monitor.api import Code, ProbeError, Reason, Verdict, one_line, shown
 
 if TYPE_CHECKING:
     from checks.http import Http
-    from checks.requests import Step
+    from checks.http_steps import Step
     from monitor.api import Addressing, Probe
 
 _LONGEST = 16 * 1024  # characters of what is saved

@@ -13,7 +13,7 @@ import attrs
 from checks.auth import USER_AGENT, basic
 from checks.connecting import CONNECTION_FACTS, Proxied
 from checks.options import headers, subprotocols, websocket_url
-from checks.steps import STEP_FACTS, Step
+from checks.websocket_steps import STEP_FACTS, Step
 from monitor.api import (
     Duration,
     ExpectationError,

@@ -16,9 +16,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from checks.connecting import Connecting, Reaching
-from checks.requests import Request
-from checks.steps import Step
+from checks.http_steps import Request
 from checks.tcp import TcpStep
+from checks.websocket_steps import Step
 from monitor.config import Listen
 from monitor.config.fields import Fields
 from monitor.config.jsonschema import schema_of

@@ -11,6 +11,7 @@ import attrs
 
 from monitor.core.model import ALL, Route
 from monitor.core.programs import DEFAULT_MEMORY
+from monitor.core.text import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ class Listen:
 
     def __str__(self) -> str:
         """`127.0.0.1:8080`, `[::1]:8080`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
 
 
 @attrs.frozen(kw_only=True)

@@ -29,6 +29,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
 
 
+def host_and_port(host: str, port: int) -> str:
+    """As in a URL: `example.org:443`, `[::1]:443`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def silent_about(url: str, text: str) -> str:
     """*text* without any part of *url* that it may hold: such a URL is often a password in itself."""
     parts = urlsplit(url)

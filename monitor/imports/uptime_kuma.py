@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from monitor.core.errors import MonitorError
+from monitor.core.text import host_and_port
 from monitor.imports import Imported, ways
 from monitor.imports.tables import Names, duration, possible, table, tables
 
@@ -149,10 +150,9 @@ def _ping(each: Monitor) -> dict[str, Any]:
 def _dns(each: Monitor) -> dict[str, Any]:
     servers = [one.strip() for one in str(each.get("dns_resolve_server") or "").split(",") if one.strip()]
     server, port = servers[0] if servers else "", int(each.get("port") or 53)
-    place = f"[{server}]" if ":" in server else server
     return {
-        "url": f"dns://{place}:{port}" if place else f"dns:///{each['hostname']}",
-        **({"query": str(each["hostname"])} if place else {}),
+        "url": f"dns://{host_and_port(server, port)}" if server else f"dns:///{each['hostname']}",
+        **({"query": str(each["hostname"])} if server else {}),
         "type": str(each.get("dns_resolve_type") or "A"),
     }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from monitor.core.text import host_and_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -27,13 +29,11 @@ def kuma_proxy(theirs: Mapping[str, Any]) -> str | None:
     ours = scheme if scheme == "socks5" else _SCHEMES.get(scheme)
     if ours is None or not theirs.get("host"):
         return None
-    host = str(theirs["host"])
-    place = f"[{host}]" if ":" in host else host
     who = ""
     if theirs.get("auth"):
         user, password = (quote(str(theirs.get(key) or ""), safe="") for key in ("username", "password"))
         who = f"{user}:{password}@"
-    return f"{ours}://{who}{place}:{int(theirs['port'])}"
+    return f"{ours}://{who}{host_and_port(str(theirs['host']), int(theirs['port']))}"
 
 
 def oauth2(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from monitor.core.errors import ProbeError
+from monitor.core.text import host_and_port
 from monitor.net.reasons import from_connect, from_stream, own_trouble
 from monitor.net.records import Connection
 from monitor.net.resolve import interleaved
@@ -75,7 +76,7 @@ async def _connect(address: Address, port: int) -> SocketStream:
     try:
         connection = Connection(address.family, _STREAM)
     except OSError as exc:
-        raise own_trouble(exc) or from_connect(exc.errno or 0, _where(address, port), at_once=True) from exc
+        raise own_trouble(exc) or from_connect(exc.errno or 0, host_and_port(address.ip, port), at_once=True) from exc
     if not _NONBLOCK:
         connection.setblocking(False)
     stream = SocketStream(connection, address.ip)
@@ -92,7 +93,7 @@ async def _connect(address: Address, port: int) -> SocketStream:
                 await trio.lowlevel.wait_writable(connection)
                 number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number != 0:
-            raise from_connect(number, _where(address, port), at_once=at_once)
+            raise from_connect(number, host_and_port(address.ip, port), at_once=at_once)
     except OSError as exc:
         stream.close()
         raise from_stream(exc, "connect") from exc
@@ -100,7 +101,3 @@ async def _connect(address: Address, port: int) -> SocketStream:
         stream.close()
         raise
     return stream
-
-
-def _where(address: Address, port: int) -> str:
-    return f"[{address.ip}]:{port}" if address.family == socket.AF_INET6 else f"{address.ip}:{port}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from monitor.core.text import host_and_port
 from monitor.net.reasons import from_datagrams
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def open_datagrams(addresses: Sequence[Address], port: int, *, kind: int, protoc
     """
     errors: list[ProbeError] = []
     for address in addresses:
-        where = address.ip if port == 0 else f"[{address.ip}]:{port}" if ":" in address.ip else f"{address.ip}:{port}"
+        where = host_and_port(address.ip, port) if port else address.ip
         try:
             connection = socket.socket(address.family, kind, protocols.get(address.family, 0))
         except PermissionError:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from monitor.core.quantities import shown
+from monitor.core.text import host_and_port
 
 _PORTS = {"udp": 53, "tcp": 53, "tls": 853}
 _EXPECTED = 'expected a name server such as "udp://192.0.2.1:53", "tcp://…" or "tls://dns.example.org"'
@@ -37,4 +38,4 @@ class NameServer:
 
     def __str__(self) -> str:
         """`192.0.2.1:53`, for people."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_and_port(self.host, self.port)

@@ -37,6 +37,7 @@ from socksio.socks5 import (
 
 from monitor.core.errors import ProbeError, describe
 from monitor.core.model import Code
+from monitor.core.text import host_and_port
 from monitor.net.http import HEAD_LIMIT, AnswerReader
 from monitor.net.proxy import PHASE, Proxy
 from monitor.net.reasons import probe_error, reason_of
@@ -77,7 +78,7 @@ async def tunnel(
     if not proxy.tunnel:
         return stream
     trace.phase(PHASE)
-    where = f"[{target}]:{port}" if ":" in target else f"{target}:{port}"
+    where = host_and_port(target, port)
     try:
         if proxy.speaks_http:
             await _connect_by_http(stream, proxy, where)

@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 from checks.connecting import CONNECTION_FACTS
-from checks.requests import Request
-from checks.steps import Step
+from checks.http_steps import Request
 from checks.tcp import TcpStep
+from checks.websocket_steps import Step
 from monitor.config.load import load
 from monitor.config.schema import DefaultsTable
 from monitor.declaring import key_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from support.probes import answers, http, read_request
 
-from checks.steps import Step
+from checks.websocket_steps import Step
 from hostile.rows import FOR_EVER, OK, Row, at_once, deaf, ending, mute, reset, then_drip, then_flood
 from monitor.core.quantities import Duration, Expression
 

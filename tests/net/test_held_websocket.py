@@ -14,8 +14,8 @@ from support.probes import endpoint, look
 from support.watching import Watch
 from test_tls import CA, ca_file, context
 
-from checks.steps import Step
 from checks.websocket import WebSocket
+from checks.websocket_steps import Step
 from monitor.core.quantities import Duration, Expression
 from monitor.net.sockets import SocketNet
 

@@ -15,7 +15,7 @@ from test_signing import read_whole
 
 from checks.auth import Auth
 from checks.http import Http
-from checks.requests import Between, Request
+from checks.http_steps import Between, Request
 from monitor.core.quantities import Expression
 from monitor.declaring import OptionError
 

@@ -18,9 +18,9 @@ from test_redirects import Site, to
 from test_tls import CA, ca_file, context, serve_tls
 
 from checks.http import Auth, Http
-from checks.requests import Request
-from checks.steps import Step
+from checks.http_steps import Request
 from checks.websocket import WebSocket
+from checks.websocket_steps import Step
 from monitor.core.quantities import Expression
 from monitor.net.proxy import Proxy
 from monitor.net.resolve import Address, Resolver, system_look_up

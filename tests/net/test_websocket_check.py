@@ -16,8 +16,8 @@ import trio
 import trio_websocket
 from support.probes import answers, http, look, read_request, serve
 
-from checks.steps import Step
 from checks.websocket import WebSocket
+from checks.websocket_steps import Step
 from monitor.core.quantities import Duration, Expression
 
 if TYPE_CHECKING:

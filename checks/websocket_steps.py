@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
 import json
 from typing import Any
 
 import attrs
 
-from checks.options import json_value
-from monitor.api import Duration, Expression, Fact, check_option, shown
+from checks.options import hex_digits, json_value
+from monitor.api import Duration, Expression, Fact, check_option
 
 STEP_FACTS = {
     "text": Fact("text", "the message, if it is text"),
@@ -19,20 +18,13 @@ STEP_FACTS = {
 }
 
 
-def _hex(text: str) -> None:
-    try:
-        binascii.unhexlify("".join(text.split()))
-    except ValueError:
-        raise ValueError(f'expected bytes as hexadecimal digits, such as "00 ff 10", got {shown(text)}') from None
-
-
 @attrs.frozen(kw_only=True)
 class Step:
     """One step: send something, or wait for a message or for silence, or ping."""
 
     send: str | None = check_option(default=None, doc="text to send")
     send_json: Any = check_option(default=None, doc="a value to send as JSON, in a text", validator=json_value)
-    send_hex: str | None = check_option(default=None, doc="bytes to send, as hexadecimal digits", validator=_hex)
+    send_hex: str | None = check_option(default=None, doc="bytes to send, as hexadecimal digits", validator=hex_digits)
     expect: Expression | None = check_option(default=None, doc="wait for a message for which this is true")
     silent_for: Duration | None = check_option(default=None, doc="no message must come for so long")
     ping: bool = check_option(default=False, doc="ping, and wait for the pong")
@@ -55,5 +47,5 @@ class Step:
         if self.send_json is not None:
             return json.dumps(self.send_json, ensure_ascii=False)
         if self.send_hex is not None:
-            return binascii.unhexlify("".join(self.send_hex.split()))
+            return bytes.fromhex(self.send_hex)
         return self.send
