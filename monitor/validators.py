@@ -22,6 +22,7 @@ _LINE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _HOST = re.compile(r"[^\s/?#@\\\x00-\x20\x7f]+")
 _BAD_PORT = "with a port out of range 1-65535"
 _BAD_HOST = "with a host that cannot be"
+_NO_BRACKETS = "with an IPv6 address that is not in brackets"
 _LARGEST_FILE = 1024 * 1024  # bytes in which a certificate must begin
 
 
@@ -50,7 +51,10 @@ def _problem_of(url: str, schemes: Sequence[str]) -> str | None:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as exc:
-        return _BAD_PORT if "ort" in str(exc) else _BAD_HOST
+        if "ort" not in str(exc):
+            return _BAD_HOST
+        where = parts.netloc.rpartition("@")[2]
+        return _NO_BRACKETS if where.count(":") > 1 and "[" not in where else _BAD_PORT
     if parts.scheme not in schemes:
         *others, last = schemes
         return f"whose scheme is {'neither ' + ', '.join(others) + ' nor' if others else 'not'} {last}"

@@ -27,7 +27,7 @@ def become(job: dict[str, Any], channel: int | None, *, out: int, err: int, fail
         _prepare(job["memory"], out, err)
         if argv := job.get("argv"):
             if job["cwd"] is not None:
-                os.chdir(job["cwd"])
+                _enter(job["cwd"])
             close_all_but(failing)
             os.execvpe(argv[0], argv, job["env"])  # noqa: S606 - a list of arguments, and no shell: that is the point
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: a peer that hangs up is an exception
@@ -42,6 +42,13 @@ def become(job: dict[str, Any], channel: int | None, *, out: int, err: int, fail
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
+
+
+def _enter(directory: str) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as exc:  # what the program's own errors are called, too
+        raise OSError(exc.errno, f"its directory: {exc.strerror}") from exc
 
 
 def _prepare(memory: int, out: int, err: int) -> None:

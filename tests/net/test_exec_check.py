@@ -112,6 +112,14 @@ async def test_what_cannot_be_started_is_not_down(look: Any, program: str, messa
     assert seen.reason.message.endswith(message)
 
 
+async def test_a_directory_that_is_not_there_is_told_from_a_program(look: Any, tmp_path: Path) -> None:
+    seen = await look("true", directory=tmp_path / "gone")
+    assert (seen.status, seen.reason.code) == (Status.UNKNOWN, Code.INTERNAL)
+    assert seen.reason.message == (
+        'expected a program that can be started, got "true": its directory: No such file or directory'
+    )
+
+
 async def test_an_expectation_on_the_exit_code_replaces_the_verdict(look: Any) -> None:
     assert (await look("sh", "-c", "exit 2", expect=["exit_code == 2"])).status is Status.UP
     assert (await look("sh", "-c", "exit 0", expect=["exit_code == 2"])).status is Status.DOWN
