@@ -16,8 +16,8 @@ import attrs
 import trio
 
 from monitor.core.errors import ProbeError, leaves
-from monitor.net.exchange import exchange
-from monitor.net.transport import PREPARED_TO_STAY, Transport, prepare, refuse_407
+from monitor.net.tls import note_expiry
+from monitor.net.transport import PREPARED_TO_STAY, Transport, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -42,16 +42,14 @@ class _Kept:
     where: tuple[str, int, bool]
     facts: Mapping[str, Any]
     expires: datetime | None  # its certificate
-    session: Session | None = None  # of HTTP/2
+    session: Session | None  # of HTTP/2
     is_used: bool = False
 
     def tell(self, trace: Trace) -> None:
         """Note again what was found out."""
         trace.facts.update(self.facts)
         if self.expires is not None:
-            trace.facts["cert_expires_in"] = self.expires - trace.now()
-            if trace.certificate_expires is None or self.expires < trace.certificate_expires:
-                trace.certificate_expires = self.expires
+            note_expiry(self.expires, trace)
 
 
 class KeepingTransport(Transport):
@@ -72,20 +70,20 @@ class KeepingTransport(Transport):
         kept = await self._current(prepared, fresh=not may_repeat)
         was_used = kept.is_used
         try:
-            return await self._asked(kept, prepared, request)
+            return await self._answer(kept, prepared, request)
         except (ProbeError, trio.BrokenResourceError):
             heard = getattr(self._trace, "current_phase", None) != "processing"
             if heard or not (was_used and may_repeat):
                 raise
         kept = await self._current(prepared, fresh=True)
-        return await self._asked(kept, prepared, request)
+        return await self._answer(kept, prepared, request)
 
     async def _current(self, prepared: Prepared, *, fresh: bool) -> _Kept:
         """The connection that is kept, if it is good still and none *fresh* is wanted; else another."""
         where = (prepared.host, prepared.port, prepared.encrypted)
 
         async def stay(*, task_status: trio.TaskStatus[_Kept]) -> NoReturn:
-            task_status.started(await self._opened(prepared, where))
+            task_status.started(await self._kept(prepared, where))
             await trio.sleep_forever()
             raise AssertionError
 
@@ -108,31 +106,18 @@ class KeepingTransport(Transport):
         assert isinstance(kept, _Kept)  # noqa: S101 - nothing else stays with the check
         return kept
 
-    async def _opened(self, prepared: Prepared, where: tuple[str, int, bool]) -> _Kept:
-        trace, proxy = self._trace, self._forwarder
-        if prepared.by_proxy and proxy is not None:
-            stream = await self._reach_proxy(prepared, proxy)
-        else:
-            tls = self._tls if prepared.encrypted else None
-            stream = await self._connect(
-                prepared.host, prepared.port, tls=tls, addressing=self._addressing, vet=self._vet
-            )
+    async def _kept(self, prepared: Prepared, where: tuple[str, int, bool]) -> _Kept:
+        trace = self._trace
+        stream = await self._opened(prepared)
         facts = {name: trace.facts[name] for name in _EVIDENCE if name in trace.facts}
         left = facts.pop("cert_expires_in", None) if prepared.encrypted else None
-        return _Kept(stream, where, facts, None if left is None else trace.now() + left)
+        expires = None if left is None else trace.now() + left
+        return _Kept(stream, where, facts, expires, self._session_on(stream, prepared))
 
-    async def _asked(self, kept: _Kept, prepared: Prepared, request: httpx.Request) -> WholeAnswer:
+    async def _answer(self, kept: _Kept, prepared: Prepared, request: httpx.Request) -> WholeAnswer:
         kept.is_used = True
         try:
-            if self._speaks_http2(kept.stream, encrypted=prepared.encrypted):
-                from monitor.net.http2 import Session  # noqa: PLC0415 - for those who offer it to the server
-
-                kept.session = kept.session or Session()
-                answer = await self._by_http2(request, kept.stream, kept.session)
-            else:
-                answer = await exchange(prepared, kept.stream, self._trace, body_limit=self._body_limit)
-            if prepared.by_proxy and self._forwarder is not None:
-                refuse_407(answer, self._forwarder, prepared)
+            answer = await self._asked(request, prepared, kept.stream, kept.session)
         except BaseException:
             self._let_go()
             raise

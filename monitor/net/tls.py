@@ -132,10 +132,15 @@ def note_certificate(connection: ssl.SSLObject, trace: Trace) -> None:
         said = _read[der] = _verified(connection.getpeercert()) or _unverified(der)
     expires, issuer = said
     if expires is not None:
-        trace.facts["cert_expires_in"] = expires - trace.now()
-        if trace.certificate_expires is None or expires < trace.certificate_expires:
-            trace.certificate_expires = expires
+        note_expiry(expires, trace)
         trace.facts["cert_issuer"] = issuer
+
+
+def note_expiry(expires: datetime, trace: Trace) -> None:
+    """Note that a certificate *expires* then; of several the first to do so counts."""
+    trace.facts["cert_expires_in"] = expires - trace.now()
+    if trace.certificate_expires is None or expires < trace.certificate_expires:
+        trace.certificate_expires = expires
 
 
 _read: dict[bytes, tuple[datetime | None, str]] = {}  # what certificates say, by their bytes

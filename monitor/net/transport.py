@@ -69,21 +69,10 @@ class Transport(httpx.AsyncBaseTransport):
         For a check that does without httpx's response: it costs as much as all of a probe's system calls. Raises
         ProbeError, or `trio.BrokenResourceError` caused by one.
         """
-        proxy = None if self._addressing.proxy is None else self._forwarder
-        prepared = request.extensions.get(PREPARED) or await prepare(request, proxy)
-        if prepared.by_proxy and proxy is not None:
-            return await self._ask_proxy(prepared, proxy)
-        stream = await self._connect(
-            prepared.host,
-            prepared.port,
-            tls=self._tls if prepared.encrypted else None,
-            addressing=self._addressing,
-            vet=self._vet,
-        )
+        prepared = request.extensions.get(PREPARED) or await prepare(request, self._forwarder)
+        stream = await self._opened(prepared)
         try:
-            if self._speaks_http2(stream, encrypted=prepared.encrypted):
-                return await self._by_http2(request, stream)
-            return await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
+            return await self._asked(request, prepared, stream, self._session_on(stream, prepared))
         except BaseException:
             stream.close()
             raise
@@ -94,37 +83,45 @@ class Transport(httpx.AsyncBaseTransport):
         proxy = self._addressing.proxy
         return proxy if proxy is not None and proxy.speaks_http and self._addressing.address is None else None
 
-    def _speaks_http2(self, stream: Stream, *, encrypted: bool) -> bool:
-        """Has the server agreed to HTTP/2? Without TLS there is nobody to ask. Raises ProbeError where it must have."""
+    async def _opened(self, prepared: Prepared) -> Stream:
+        """A connection to whom is asked: the server, or a proxy that is to ask it (RFC 9112, 3.2.2)."""
+        addressing = self._addressing
+        if prepared.by_proxy and addressing.proxy is not None:
+            addressing = attrs.evolve(addressing, proxy=attrs.evolve(addressing.proxy, tunnel=False))
+        tls = self._tls if prepared.encrypted else None
+        return await self._connect(prepared.host, prepared.port, tls=tls, addressing=addressing, vet=self._vet)
+
+    def _session_on(self, stream: Stream, prepared: Prepared) -> Session | None:
+        """What HTTP/2 is to know of *stream*, where the server has agreed to speak it; None: it is HTTP/1.1.
+
+        Without TLS there is nobody to ask. Raises ProbeError where the server must have agreed.
+        """
         agreed = "h2" in self._tls.alpn and stream.alpn == "h2"
-        if self._http2_only and encrypted and not agreed:
+        if self._http2_only and prepared.encrypted and not agreed:
             raise probe_error(Code.PROTOCOL, "the server does not speak HTTP/2: it did not agree to it (ALPN)", "tls")
-        return agreed or self._http2_only
+        if prepared.by_proxy or not (agreed or self._http2_only):
+            return None
+        from monitor.net.http2 import Session  # noqa: PLC0415 - for those who offer it to the server
 
-    async def _by_http2(self, request: httpx.Request, stream: Stream, session: Session | None = None) -> WholeAnswer:
-        from monitor.net import http2  # noqa: PLC0415 - for those who offer it to the server
+        return Session()
 
-        url = request.url
-        prepared = http2.prepare(
-            request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread(), scheme=url.scheme
-        )
-        session = session or http2.Session()
-        return await http2.exchange(prepared, session, stream, self._trace, body_limit=self._body_limit)
+    async def _asked(
+        self, request: httpx.Request, prepared: Prepared, stream: Stream, session: Session | None
+    ) -> WholeAnswer:
+        """Send *request* on *stream* and read the head of its answer."""
+        if session is not None:
+            from monitor.net import http2  # noqa: PLC0415 - as above
 
-    async def _ask_proxy(self, prepared: Prepared, proxy: Proxy) -> WholeAnswer:
-        """Have the proxy send the request, which is not encrypted: RFC 9112, 3.2.2."""
-        stream = await self._reach_proxy(prepared, proxy)
-        try:
-            answer = await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
-            refuse_407(answer, proxy, prepared)
-        except BaseException:
-            stream.close()
-            raise
+            url = request.url
+            asked = http2.prepare(
+                request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread(), scheme=url.scheme
+            )
+            return await http2.exchange(asked, session, stream, self._trace, body_limit=self._body_limit)
+        answer = await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
+        proxy = self._addressing.proxy
+        if prepared.by_proxy and proxy is not None and answer.status == 407:  # its own answer: it lets nobody in
+            raise probe_error(Code.CONNECT, proxy.refusal(answer.status, prepared.host), PHASE)
         return answer
-
-    async def _reach_proxy(self, prepared: Prepared, proxy: Proxy) -> Stream:
-        to_proxy = attrs.evolve(self._addressing, proxy=attrs.evolve(proxy, tunnel=False))
-        return await self._connect(prepared.host, prepared.port, tls=None, addressing=to_proxy, vet=self._vet)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send *request*; the response's body is read as it is iterated over."""
@@ -163,12 +160,6 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._answer.close()
-
-
-def refuse_407(answer: WholeAnswer, proxy: Proxy, prepared: Prepared) -> None:
-    """Raise ProbeError where *answer* is the proxy's own: it lets nobody in."""
-    if answer.status == 407:
-        raise probe_error(Code.CONNECT, proxy.refusal(answer.status, prepared.host), PHASE)
 
 
 async def prepare(request: httpx.Request, proxy: Proxy | None, *, close: bool = True) -> Prepared:
