@@ -136,8 +136,8 @@ class Connecting(Reaching):
 
     @property
     def _alpn(self) -> tuple[str, ...]:
-        """The application protocols to offer."""
-        return ("http/1.1",)
+        """The application protocols to offer; none where no HTTP is spoken."""
+        return ()
 
     def verdict(self, probe: Probe) -> Verdict:
         """Up, or degraded where a certificate that *probe* saw ends soon: for a check without complaints."""

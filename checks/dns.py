@@ -17,7 +17,7 @@ import attrs
 
 from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.options import DnsType, dns_url, domain, version_of
-from monitor.api import TLS, Code, Fact, Metric, NameServer, OptionError, Probe, Verdict, check_option
+from monitor.api import Code, Fact, Metric, NameServer, OptionError, Probe, Verdict, check_option
 
 if TYPE_CHECKING:
     from dns.message import QueryMessage
@@ -104,7 +104,7 @@ class Dns(Connecting):
             self._type,
             server=self._server,
             recursion=self.recursion,
-            tls=self._tls,
+            tls=self.tls_setting,
             addressing=self.addressing,
         )
         _note(probe, answer, self._type)
@@ -134,10 +134,6 @@ class Dns(Connecting):
         if not parts.hostname or not (self.query or parts.path.strip("/")):
             return None
         return NameServer(self.transport, parts.hostname, parts.port or _PORTS[self.transport])
-
-    @cached_property
-    def _tls(self) -> TLS:
-        return attrs.evolve(self.tls_setting, alpn=())
 
 
 def _note(probe: Probe, answer: QueryMessage, wanted: str) -> None:

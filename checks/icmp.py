@@ -59,9 +59,8 @@ class Icmp(Reaching):
         refusal: ProbeError | None = None
         began = probe.monotonic()
         for sequence in range(self.count):
-            left = trio.current_effective_deadline() - trio.current_time()
             try:
-                with trio.move_on_after(max(0.0, left * _PATIENCE / (self.count - sequence))):
+                with trio.move_on_after(probe.time_left() * _PATIENCE / (self.count - sequence)):
                     await tally.ask(sequence)
             except ProbeError as exc:  # a router says that there is no way; the next may find one
                 if exc.reason.code is Code.INTERNAL:

@@ -12,7 +12,6 @@ from checks.connecting import CONNECTION_FACTS, Connecting
 from checks.options import host_of, port_of, tcp_url
 from checks.starttls import PHASE, Protocol, agree
 from monitor.api import (
-    TLS,
     Code,
     Duration,
     ExpectationError,
@@ -75,11 +74,11 @@ class Tcp(Connecting):
     async def probe(self, probe: Probe) -> Verdict:
         """Connect, secure the connection, go through the steps."""
         host, port = host_of(self.url), port_of(self.url)
-        stream = await probe.connect(host, port, tls=self._tls if self.tls else None, addressing=self.addressing)
+        stream = await probe.connect(host, port, tls=self.tls_setting if self.tls else None, addressing=self.addressing)
         if self.starttls is not None:
             probe.phase(PHASE)
             await agree(self.starttls, stream, host)
-            await probe.start_tls(stream, host, tls=self._tls)
+            await probe.start_tls(stream, host, tls=self.tls_setting)
         talk = _Talk(probe, stream)
         for step, expectations in zip(self.steps, self._expectations, strict=True):
             if step.send is not None:
@@ -89,10 +88,6 @@ class Tcp(Connecting):
         if not self.steps and probe.mentions("received"):
             await talk.listen()
         return self.verdict(probe)
-
-    @cached_property
-    def _tls(self) -> TLS:
-        return attrs.evolve(self.tls_setting, alpn=())  # it is no HTTP that comes
 
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:

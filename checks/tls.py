@@ -9,7 +9,6 @@ import importlib
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
@@ -83,7 +82,7 @@ class Tls(Connecting):
         if _READER not in sys.modules:  # before the first phase: what takes 0.1 s is none of the endpoint's
             await probe.in_thread(importlib.import_module, _READER)
         try:
-            await self._shake_hands(probe, self._tls)
+            await self._shake_hands(probe, self.tls_setting)
         except ProbeError as exc:
             if exc.reason.code is Code.TLS:
                 await self._note_refused(probe, exc.reason)
@@ -107,19 +106,14 @@ class Tls(Connecting):
         import trio  # noqa: PLC0415 - only who probes needs it
 
         if probe.secured is None and self.starttls is not None and self.verify:
-            left = trio.current_effective_deadline() - trio.current_time()
-            with trio.move_on_after(max(0.0, min(_EVIDENCE, left / 2))):  # else the deadline would hide what is known
+            with trio.move_on_after(min(_EVIDENCE, probe.time_left() / 2)):  # lest the deadline hide what is known
                 try:
-                    await self._shake_hands(probe, attrs.evolve(self._tls, verify=False))
+                    await self._shake_hands(probe, attrs.evolve(self.tls_setting, verify=False))
                 except ProbeError:
                     return
         if probe.secured is not None:
             probe.facts |= {"trusted": False, "distrust": why.message}
             _note(probe)
-
-    @cached_property
-    def _tls(self) -> TLS:
-        return attrs.evolve(self.tls_setting, alpn=())  # it is no HTTP that comes
 
 
 def _note(probe: Probe) -> None:

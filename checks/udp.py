@@ -61,10 +61,10 @@ class Udp(Reaching):
         probe.phase(_PHASE)
         probe.facts["answered"] = False
         await datagrams.send(self._payload)
-        patience = (trio.current_effective_deadline() - trio.current_time()) * _PATIENCE
+        patience = probe.time_left() * _PATIENCE
         if self.quiet is not None:
             patience = min(patience, self.quiet)
-        with trio.move_on_after(max(0.0, patience)):
+        with trio.move_on_after(patience):
             await self._hear(probe, datagrams)
         if probe.facts["answered"] or self.quiet is not None:
             return Verdict.up()

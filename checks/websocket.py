@@ -177,6 +177,10 @@ class WebSocket(Proxied):
                 raise OptionError(f"steps[{index}].expect", str(exc)) from exc
         return tuple(compiled)
 
+    @property
+    def _alpn(self) -> tuple[str, ...]:
+        return ("http/1.1",)
+
     @cached_property
     def _is_encrypted(self) -> bool:
         return urlsplit(self.url).scheme == "wss"
