@@ -19,7 +19,7 @@ from monitor.signals import stop_on_signals
 from monitor.system import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from monitor.core.model import Endpoint, Observation
     from monitor.core.ports import Mask
@@ -107,9 +107,20 @@ async def _check(
             async with processes, workers, trio.open_nursery() as ticking:
                 ticking.start_soon(tick)
                 async with trio.open_nursery() as probes:
-                    for index, endpoint in enumerate(endpoints):
-                        probes.start_soon(check, index, endpoint, name=f"check:{endpoint.name}")
+                    await _begin(probes, check, endpoints)
                 ticking.cancel_scope.cancel()
     if signalled:
         raise Interrupted(signalled[0])
     return [found[index] for index in range(len(endpoints))]
+
+
+async def _begin(
+    probes: trio.Nursery, check: Callable[[int, Endpoint], Awaitable[None]], endpoints: Sequence[Endpoint]
+) -> None:
+    """Start *check* of each. The first of a kind imports much: of all kinds in one round, it would hold up the loop."""
+    kinds: set[str] = set()
+    for index, endpoint in enumerate(endpoints):
+        if endpoint.kind not in kinds:
+            kinds.add(endpoint.kind)
+            await trio.lowlevel.checkpoint()
+        probes.start_soon(check, index, endpoint, name=f"check:{endpoint.name}")
