@@ -19,7 +19,8 @@ real servers on loopback: what blocks, clings or leaks shows nowhere else.
 """
 
 from monitor.testing.contract import ContractError, check_contract
-from monitor.testing.kit import BEGIN, Server, an_alert, answers, check_of, look, sink_of, tell, watch
+from monitor.testing.kit import an_alert, answers, check_of, look, sink_of, tell, watch
+from monitor.testing.standins import BEGIN, Server
 
 __all__ = [
     "BEGIN",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from monitor.plugin import Check
-    from monitor.testing.kit import Server
+    from monitor.testing.standins import Server
 
     Options = Mapping[str, Any] | Callable[[int], Mapping[str, Any]]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import trio
@@ -18,37 +16,25 @@ from monitor.config.fields import Fields
 from monitor.config.secrets import Masker
 from monitor.config.texts import Texts
 from monitor.core.alerting.render import render
-from monitor.core.errors import DeliveryError, ProbeError
+from monitor.core.errors import DeliveryError
 from monitor.core.expectations import compile_all
 from monitor.core.model import Code, Endpoint, Incident, Observation, Reason, State, Status
 from monitor.core.quantities import Duration, seconds_text
-from monitor.net import ANY_ADDRESS
 from monitor.plugin import Check
 from monitor.probing import probe_once
 from monitor.supervisor import Supervisor
 from monitor.telling import Message, Sink
+from monitor.testing.standins import BEGIN, MemoryNet, Server, VirtualClock
 from monitor.testing.threads import PatientThreads
 from monitor.threads import use_in_this_run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from dns.message import QueryMessage
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from monitor.core.programs import Ran
-    from monitor.net import TLS, Addressing, Datagrams, Echoes, Stream, Trace, Vet
-    from monitor.net.nameservers import NameServer
-
-Server: TypeAlias = Callable[[trio.abc.Stream], Awaitable[None]]
-"""The other side of every connection that the check opens; the connection ends when it returns."""
 
 C = TypeVar("C", bound=Check)
 T = TypeVar("T")
-
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-"""The wall clock when the probe begins."""
-
-_IP = "192.0.2.1"  # an address for documentation (RFC 5737)
 
 
 def check_of(cls: type[C], /, **options: Any) -> C:
@@ -83,8 +69,8 @@ def look(
         async with trio.open_nursery() as servers:
             seen = await probe_once(
                 endpoint,
-                net=_Net(servers, server),
-                clock=_Clock(),
+                net=MemoryNet(servers, server),
+                clock=VirtualClock(),
                 mask=None,
                 programs=None if programs is None else _Programs(programs),
             )
@@ -110,10 +96,10 @@ def watch(
         return observation.status is not Status.UP
 
     async def for_a_while() -> None:
-        clock = _Clock()
+        clock = VirtualClock()
         companions = Companions(clock)
         async with trio.open_nursery() as servers:
-            net = _Net(servers, server)
+            net = MemoryNet(servers, server)
 
             async def probe(watched: Endpoint) -> Observation:
                 return await probe_once(watched, net=net, clock=clock, mask=None, companion=companions.of(watched))
@@ -224,8 +210,8 @@ def tell(
                 document=document,
                 attempt=1,
                 now=BEGIN,
-                net=_Net(servers, server),
-                clock=_Clock(),
+                net=MemoryNet(servers, server),
+                clock=VirtualClock(),
                 sink="test",
             )
             said: str | DeliveryError | None = DeliveryError(f"no answer within {seconds_text(timeout)}")
@@ -253,133 +239,3 @@ def answers(status: int = 200, body: bytes = b"", headers: Sequence[tuple[str, s
         await stream.send_all(answer)
 
     return serve
-
-
-class _Clock:
-    """The loop's virtual clock, and a wall clock that goes with it."""
-
-    def __init__(self) -> None:
-        self._began = trio.current_time()
-
-    def monotonic(self) -> float:
-        return trio.current_time()
-
-    def wall(self) -> datetime:
-        return BEGIN + timedelta(milliseconds=(trio.current_time() - self._began) * 1000 // 1)
-
-    def stalled(self) -> float:
-        return 0.0
-
-
-class _Net:
-    """See `monitor.net.Net`: every connection leads to *server*, in memory."""
-
-    def __init__(self, servers: trio.Nursery, server: Server | None) -> None:
-        self._servers = servers
-        self._server = server
-
-    async def connect(
-        self,
-        host: str,
-        port: int,
-        *,
-        trace: Trace,
-        tls: TLS | None = None,
-        addressing: Addressing = ANY_ADDRESS,
-        vet: Vet | None = None,
-    ) -> _Stream:
-        await trio.lowlevel.checkpoint()
-        trace.phase("resolve")
-        if vet is not None:
-            vet(_IP)
-        trace.phase("connect")
-        if self._server is None:
-            raise ProbeError(
-                Reason(Code.CONNECT, "connect", f"connection refused ({addressing.address or host}:{port})")
-            )
-        trace.facts["ip"] = _IP
-        if tls is not None:
-            trace.phase("tls")
-            trace.facts["tls_version"] = "1.3"
-        ours, theirs = trio.testing.memory_stream_pair()
-        self._servers.start_soon(_serve, self._server, theirs)
-        return _Stream(ours)
-
-    async def start_tls(self, stream: Stream, host: str, *, trace: Trace, tls: TLS) -> None:  # noqa: ARG002
-        await trio.lowlevel.checkpoint()
-        trace.phase("tls")
-        trace.facts["tls_version"] = "1.3"
-
-    async def datagrams(
-        self,
-        host: str,
-        port: int,
-        *,
-        trace: Trace,
-        addressing: Addressing = ANY_ADDRESS,
-    ) -> Datagrams:
-        await self._nobody(f"{addressing.address or host}:{port}", trace)
-
-    async def echoes(self, host: str, *, size: int, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> Echoes:  # noqa: ARG002
-        await self._nobody(addressing.address or host, trace)
-
-    async def addresses(self, host: str, *, trace: Trace, addressing: Addressing = ANY_ADDRESS) -> list[str]:  # noqa: ARG002
-        await trio.lowlevel.checkpoint()
-        trace.phase("resolve")
-        return [_IP]
-
-    async def ask(
-        self,
-        name: str,  # noqa: ARG002
-        kind: str,  # noqa: ARG002
-        *,
-        server: NameServer | None,
-        recursion: bool,  # noqa: ARG002
-        trace: Trace,
-        tls: TLS,  # noqa: ARG002
-        addressing: Addressing = ANY_ADDRESS,  # noqa: ARG002
-    ) -> QueryMessage:
-        await self._nobody(str(server or "the system's name server"), trace)
-
-    async def _nobody(self, where: str, trace: Trace) -> NoReturn:
-        """What needs no connection is answered by nobody: a server here is a function over a stream."""
-        await trio.lowlevel.checkpoint()
-        trace.phase("setup")
-        raise ProbeError(Reason(Code.CONNECT, "setup", f"connection refused ({where})"))
-
-
-async def _serve(server: Server, stream: trio.abc.Stream) -> None:
-    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the check hung up first
-        async with stream:
-            await server(stream)
-
-
-class _Stream:
-    """See `monitor.net.Stream`."""
-
-    ip = _IP
-    ragged = False
-    alpn = None
-    is_quiet = True
-
-    def __init__(
-        self, stream: trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
-    ) -> None:
-        self._stream = stream
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(bytes(data))
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def aclose(self) -> None:
-        self.close()
-        await trio.lowlevel.checkpoint()
-
-    def close(self) -> None:
-        self._stream.send_stream.close()
-        self._stream.receive_stream.close()
