@@ -1,6 +1,6 @@
 """What is kept in memory while the database cannot be written: little for each endpoint, however long that lasts.
 
-The latest record, the latest few incidents, transitions and spans, the latest results; and an outbox, which is a
+The latest record, the latest few incidents and transitions, spans and results up to a bound; and an outbox, which is a
 database in memory with the real one's schema and statements. Into it go the deliveries that were pending when the
 trouble began, under their own ids, so that lanes keep their order; what is new gets ids from `NEW` up. What became
 of the old ones is done again to the real database when it is back.
@@ -17,10 +17,11 @@ import attrs
 from monitor.store import coalesce, readers, rows, writer
 from monitor.store.database import connect_to_memory, transaction
 from monitor.store.schema import migrate
+from monitor.store.times import Times
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from monitor.core.model import Alert, Delivery, Transition
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 NEW = 2**62  # ids from here on are of deliveries that the database does not know yet
 RESULTS = 10_000  # observations, of all endpoints
-EACH = 20  # incidents, transitions, spans of one endpoint
+SPANS = 10_000  # of all endpoints; beyond them each keeps `EACH`
+EACH = 20  # incidents, transitions of one endpoint, and spans in any case
 FINISHED = 2  # delivered alerts of a lane
 
 _LANE = """
@@ -49,11 +51,11 @@ _REMOVE_ALERT = "DELETE FROM alerts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM d
 
 @attrs.define
 class Told:
-    """What is to be written of one endpoint beside its record; each list holds the latest `EACH`."""
+    """What is to be written of one endpoint beside its record: the latest `EACH`, and when it was down."""
 
     incidents: dict[str, rows.Row] = attrs.field(factory=dict)
     transitions: deque[rows.Row] = attrs.field(factory=lambda: deque(maxlen=EACH))
-    spans: deque[Change] = attrs.field(factory=lambda: deque(maxlen=EACH))
+    times: Times = attrs.field(factory=Times)
     late: bool = False  # the latest transition in the database turns out to be alerted
 
 
@@ -66,6 +68,7 @@ class Kept:
         self.coalesced = 0  # deliveries that say nothing any more
         self.seed = seed
         self.told: dict[str, Told] = {}
+        self._spans = 0  # in all of them
         self.results: deque[rows.Row] = deque()
         self.notes: dict[str, str] = {}
         self.marks: dict[tuple[str, datetime], Maintenance] = {}
@@ -92,7 +95,7 @@ class Kept:
             told.incidents.pop(str(incident[0]), None)
             told.incidents[str(incident[0])] = incident
         while len(told.incidents) > EACH:
-            del told.incidents[next(iter(told.incidents))]
+            del told.incidents[list(told.incidents)[1]]  # the first stays: it may be open in the database
         if ready.late and told.transitions:
             told.transitions[-1] = (*told.transitions[-1][:-1], "alerted")
         elif ready.late:
@@ -106,13 +109,21 @@ class Kept:
         """Keep that *entry* is how the endpoint stands, and its result while there is room."""
         ready = writer.EntryRows.of(entry, now)
         told = self.told.setdefault(entry.record.name, Told())
-        told.spans.extend(ready.spans)
+        self._span(told.times, ready.spans)
         if ready.history is None:
             return
         if len(self.results) >= RESULTS:
             self.dropped += 1
         else:
             self.results.append(ready.history)
+
+    def _span(self, times: Times, changes: Iterable[Change]) -> None:
+        self._spans -= len(times)
+        for change in changes:
+            times.add(change)
+            while self._spans + len(times) > SPANS and len(times) > EACH and times.forget():
+                pass
+        self._spans += len(times)
 
     def note(self, key: str, value: Any, alerts: Sequence[Alert]) -> None:
         """Keep *value* under *key*, and send *alerts*."""

@@ -99,7 +99,7 @@ def _endpoint(db: sqlite3.Connection, record: Record, told: Told | None, fresh: 
             begun.append(Change("down", since=record.incident.started_at if record.incident else record.since or now))
         spans.write(db, record.name, begun)
     if told is not None:
-        spans.write(db, record.name, told.spans)
+        told.times.write(db, record.name)
         if told.late:
             db.execute(writer.LATE, (record.name,))
         db.executemany(writer.TRANSITION, told.transitions)

@@ -92,16 +92,25 @@ def changes(entry: Entry, now: datetime | None) -> tuple[Change, ...]:
 def write(db: sqlite3.Connection, endpoint: str, changed: Sequence[Change]) -> None:
     """Write what *changed* for *endpoint*."""
     for change in changed:
-        values = {
-            "endpoint": endpoint,
-            "kind": change.kind,
-            "started_at": None if change.since is None else millis(change.since),
-            "ended_at": None if change.until is None else millis(change.until),
-        }
+        values = _values(endpoint, change)
         if change.until is not None:
             db.execute(_CLOSE, values)
         if change.since is not None:
             db.execute(_WRITE, values)
+
+
+def leave_out(db: sqlite3.Connection, endpoint: str, *, since: datetime, until: datetime) -> None:
+    """Write that the time from *since* to *until* is unknown; an `unknown` that is open stays so."""
+    db.execute(_WRITE, _values(endpoint, Change("unknown", since=since, until=until)))
+
+
+def _values(endpoint: str, change: Change) -> dict[str, str | int | None]:
+    return {
+        "endpoint": endpoint,
+        "kind": change.kind,
+        "started_at": None if change.since is None else millis(change.since),
+        "ended_at": None if change.until is None else millis(change.until),
+    }
 
 
 def mark(db: sqlite3.Connection, marks: Sequence[Maintenance]) -> None:
