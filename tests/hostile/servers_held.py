@@ -43,21 +43,23 @@ def held(name: str, serve: Handler, code: str, **options: object) -> Row:
     return Row(name=f"held: {name}", serve=serve, code=f"ok/{code}", scheme="ws", options={"mode": "hold", **options})
 
 
+MUTE = "timeout/protocol"  # of the connection; after two in a row, that it never lasts
+
 ROWS = [
-    held("goes mute", pong_then(), "timeout"),
-    held("goes deaf", deaf, "timeout"),
+    held("goes mute", pong_then(), MUTE),
+    held("goes deaf", deaf, MUTE),
     held("closes at once again and again", pong_then(closing(1000), then="close"), "protocol"),
     held("hangs up again and again", pong_then(then="close"), "protocol"),
     held("resets again and again", pong_then(then="reset"), "protocol/connect"),
     held("closes, and keeps the connection", pong_then(closing(1001)), "protocol"),
     held("garbage", pong_then(b"\xff" * 999), "protocol"),
-    held("flood of messages", pong_then(frame(TEXT, b"x") * AT_ONCE, times=FOR_EVER), "timeout/limit"),
+    held("flood of messages", pong_then(frame(TEXT, b"x") * AT_ONCE, times=FOR_EVER), "timeout/limit/protocol"),
     held("flood of pings", pong_then(frame(PING) * AT_ONCE, times=FOR_EVER), "timeout/limit/protocol"),
     held(
         "endless empty fragments",
         pong_then(frame(TEXT, fin=False) + frame(CONTINUED, fin=False) * AT_ONCE, times=FOR_EVER),
         "timeout/limit/protocol",
     ),
-    held("pings now and then, and never answers ours", pong_then(frame(PING), times=FOR_EVER, pause=0.1), "timeout"),
-    held("pongs to nobody", pong_then(frame(PONG, b"none"), times=FOR_EVER, pause=0.1), "timeout"),
+    held("pings now and then, and never answers ours", pong_then(frame(PING), times=FOR_EVER, pause=0.1), MUTE),
+    held("pongs to nobody", pong_then(frame(PONG, b"none"), times=FOR_EVER, pause=0.1), MUTE),
 ]
