@@ -205,10 +205,12 @@ async def test_a_deadline_ends_it_with_all_that_it_started(look: Any, tmp_path: 
                 print(os.getpid(), file=file, flush=True)
         time.sleep(1000)
         """
-    seen = await look(*script(text), timeout=2.0)
-    if "held up" not in seen.reason.message:  # a machine so busy that the monitor cannot tell
-        assert (seen.status, seen.reason.code) == (Status.DOWN, Code.TIMEOUT)
-        assert seen.reason.message == "no answer within 2 s (during processing)"
+    for _ in range(5):
+        seen = await look(*script(text), timeout=2.0)
+        if "held up" not in seen.reason.message:  # else the machine was so busy that the monitor could not tell
+            break
+    assert (seen.status, seen.reason.code) == (Status.DOWN, Code.TIMEOUT)
+    assert seen.reason.message == "no answer within 2 s (during processing)"
     found = set(map(int, pids.read_text().split()))
     assert len(found) > 3
     await until_gone(found)
