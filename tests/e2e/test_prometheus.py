@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ import trustme
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from support.daemon import Daemon, daemon, until
-from support.loopback import serve
+from support.loopback import free_port, serve
 from support.probes import answers, http
 from support.promql import metrics_of, mistakes
 
@@ -137,14 +136,9 @@ async def watching(nursery: trio.Nursery, directory: Path) -> str:
     nursery.start_soon(trio.serve_listeners, well, [trio.SSLListener(listener, context)])
     secure = listener.socket.getsockname()[1]
     start = now - timedelta(hours=1)
-    text = CONFIG.format(token=TOKEN, good=good, bad=bad, secure=secure, gone=free_port(), start=start)
+    text = CONFIG.format(token=TOKEN, good=good, bad=bad, secure=secure, gone=1, start=start)
     (directory / "config.toml").write_text(text)
     return f"127.0.0.1:{good}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        return int(reserved.getsockname()[1])
 
 
 async def probed(running: Daemon) -> str:

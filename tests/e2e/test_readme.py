@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.cli import monitor
 from support.daemon import daemon, until
-from support.loopback import serve, serve_http
+from support.loopback import free_port, serve, serve_http
 
 from monitor.cli.root import COMMANDS
 
@@ -131,9 +130,7 @@ async def test_the_shipped_config_is_valid_as_it_stands_and_with_its_examples(tm
 
 
 async def test_the_shipped_config_sees_the_monitor_itself(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text().replace(":8080", f":{port}"))
+    (tmp_path / "config.toml").write_text((ROOT / "config.toml").read_text().replace(":8080", f":{free_port()}"))
     async with daemon(tmp_path) as running:
 
         async def all_up() -> bool:

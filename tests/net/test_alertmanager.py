@@ -18,6 +18,7 @@ import httpx
 import pytest
 import trio
 from support.documents import DEGRADED, FIRING, REMINDER, RESOLVED, STORIES, TEST, body_of
+from support.loopback import free_port
 from support.memory_store import MemoryStore
 from support.ports import PlainRand
 from support.receiver import receiver
@@ -100,13 +101,6 @@ async def alertmanager(
         process.kill()
         with trio.CancelScope(shield=True):
             await process.wait()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def now_in(document: dict[str, Any], *, ended: bool = False) -> dict[str, Any]:

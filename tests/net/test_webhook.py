@@ -232,10 +232,7 @@ async def test_retry_after_is_a_number_or_a_date(value, seconds):
 
 
 async def test_trouble_of_the_network_is_told_without_the_address():
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    await listener.aclose()
-    error = await refusal(Webhook(url=f"http://user:hunter22@localhost:{port}/services/T0KEN?key=S3CRET"))
+    error = await refusal(Webhook(url="http://user:hunter22@localhost:1/services/T0KEN?key=S3CRET"))
     assert str(error).startswith("connection refused")
     assert error.status is None
     for part in ("user", "hunter22", "localhost", "T0KEN", "S3CRET", "services"):

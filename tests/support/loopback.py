@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import socket
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,14 @@ def may_ping() -> bool:
             continue
         return True
     return False
+
+
+def free_port() -> int:
+    """A port for a program that cannot choose one itself: below those that the system gives, lest somebody get it."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 async def serve(
