@@ -32,6 +32,7 @@ WINDOW = 0.1  # seconds that a laid-down write waits for company
 GROUP = 256  # writes that are company enough
 BACKLOG = 10_000  # writes laid down that may stand in the queue while the database cannot be written
 PAUSE = 1.0  # seconds before a failed flush is tried again
+CALM = 30.0  # seconds without a write after which upkeep is done all the same: that the monitor runs is kept
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -110,11 +111,12 @@ class GroupWriter:
             self._crowded.set()
 
     async def flush_for_ever(self) -> None:
-        """Write what is laid down, `WINDOW` after the first or as soon as it is a `GROUP`."""
+        """Write what is laid down, `WINDOW` after the first or as soon as it is a `GROUP`; upkeep where nothing is."""
         while True:
-            await self._laid_down.wait()
-            with trio.move_on_after(WINDOW):
-                await self._crowded.wait()
+            with trio.move_on_after(CALM):
+                await self._laid_down.wait()
+                with trio.move_on_after(WINDOW):
+                    await self._crowded.wait()
             self._laid_down, self._crowded = trio.Event(), trio.Event()
             await self._flush()
             if self._failing:

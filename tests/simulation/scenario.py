@@ -76,6 +76,9 @@ class Scenario:
             case 0:
                 endpoint.enabled = not endpoint.enabled
                 return f"{endpoint.name} {'enabled' if endpoint.enabled else 'disabled'}"
+            case _ if not endpoint.enabled:  # people do not work at what they have switched off
+                endpoint.enabled = True
+                return f"{endpoint.name} enabled"
             case 1:
                 endpoint.failure_threshold = rand.randint(1, 4)
                 return f"{endpoint.name} failure_threshold {endpoint.failure_threshold}"

@@ -32,6 +32,7 @@ _OLDEST = timedelta(days=91)
 _LEAVING = 10.0  # seconds that it may take until somebody who left the config is let go
 _TELLING = 75.0  # seconds that it may take until a window that opens is noticed: the clock may have been set
 _JUMP = 30.0  # seconds by which the wall clock may go another way before the monitor sees that it was away
+_FORGOTTEN = 60.0  # seconds before a kill of which it may not know that it ran: it keeps that twice a minute
 _EXACT = 0.1  # seconds that rounding may cost
 
 
@@ -196,9 +197,8 @@ def _runs_are_lives(world: World, runs: list[Span], now: datetime) -> Iterator[s
     end = max(now, max((ended for _, ended in lives), default=now))
     if (more := seconds_of([runs], [lives], begin, end)) > margin:
         yield f"the monitor says that it ran for {more:.0f} s in which it did not"
-    longest = max(plan.interval + plan.timeout for plan in world.scenario.endpoints) + 600.0
     missing = seconds_of([lives], [runs], begin, end)
-    if missing > margin + world.lives.cuts * longest + world.without_database:
+    if missing > margin + world.lives.cuts * _FORGOTTEN + world.without_database:
         yield f"the monitor does not know of {missing:.0f} s in which it ran, with {world.lives.cuts} cuts"
 
 

@@ -16,11 +16,13 @@ import trio.testing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.entries import NOW, REFUSED, StandingClock, observed
+from support.ports import TrioClock
 
 from monitor.core.alerting.situation import Decision
 from monitor.core.health import advance
 from monitor.core.model import OK, Outcome, State, Status, Thresholds, Transition
 from monitor.store import Entry, Maintenance, Record
+from monitor.store.archive import open_archive
 from monitor.store.sqlite import open_store, run_here
 
 if TYPE_CHECKING:
@@ -178,6 +180,17 @@ async def test_a_clock_set_anew_is_no_time_that_was_watched(tmp_path: Path, auto
         clock.advance(seconds=20)
         found = await store.uptime(endpoints=["shop"], windows={"90d": LONG}, now=clock.now)
     assert found["shop"]["90d"] == pytest.approx(0.5)
+
+
+async def test_that_nothing_is_seen_for_hours_does_not_mean_that_the_monitor_was_away(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Read beside the store while that is open, as a killed process would leave it."""
+    async with open_store(tmp_path, clock=TrioClock(), run_sync=run_here):
+        await trio.sleep(8 * 3600)
+        with open_archive(tmp_path) as kept:
+            ((began, ended),) = kept.runs()
+    assert ended - began > timedelta(hours=8, minutes=-1)
 
 
 def summed(story: str) -> float | None:
