@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from monitor.core.health import Health
-from monitor.core.model import State
+from monitor.core.model import State, Status
 from monitor.live import Moved, Observed
 from monitor.store import readers, rows
 from simulation.model import Standing
@@ -250,7 +250,9 @@ class Witness:
         self.world.ledger.note("probe", f"{name} {observation.status} {observation.reason.message}")
         before = self.standing[name]
         standing = before.after(observation, endpoint, visit.began)
-        wanted, since = standing.wanted(endpoint)
+        wanted, since = before.state, None
+        if observation.status is not Status.UNKNOWN:  # which moves nothing, also where a threshold is lower than it was
+            wanted, since = standing.wanted(endpoint)
         self.observed_at = trio.current_time()
         itself = self.world.itself
         self.fresh.seen.append(
