@@ -28,6 +28,7 @@ isolation   checks in processes of their own
 testing     the public kit to test checks and sinks with
 engine      all that works while the store is open
 imports     configs of other monitors as ours
+early       signals that come while the process is still loading
 daemon      the process: `monitor run`
 oneshot     `monitor check`
 backtest    `monitor backtest`

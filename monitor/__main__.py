@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+
+from monitor import early
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command line and leave with its exit code."""
+    args = sys.argv[1:]
+    if early.starts_daemon(args):
+        early.take_signals()
     try:
         from monitor.cli.outcome import run  # noqa: PLC0415 - Ctrl-C while we load is a Ctrl-C, too
 
-        code = run(sys.argv[1:])
+        code = run(args)
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from monitor import address
+from monitor import address, early
 from monitor.core.errors import MonitorError, describe
 from monitor.core.schedule import longest_first_wait
 from monitor.core.tally import Tally
@@ -43,7 +43,7 @@ from monitor.web.access import bind_problem
 from monitor.web.front import open_front
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -132,8 +132,12 @@ async def _leave_again(data_dir: Path, url: str) -> None:
             await trio.to_thread.run_sync(address.renew, data_dir, url, abandon_on_cancel=True, limiter=one)
 
 
-def _signalled() -> AbstractContextManager[AsyncIterator[int]]:
-    return trio.open_signal_receiver(signal.SIGHUP)
+@contextlib.contextmanager
+def _signalled() -> Iterator[AsyncIterator[int]]:
+    with trio.open_signal_receiver(signal.SIGHUP) as hangups:
+        if early.hung_up():  # while we were starting: what was read then may be old
+            signal.raise_signal(signal.SIGHUP)
+        yield hangups
 
 
 class Daemon:

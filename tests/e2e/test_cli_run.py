@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import sqlite3
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import trio
 from support.cli import monitor, rest
-from support.daemon import daemon
+from support.daemon import PATIENCE, daemon
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,37 @@ async def test_ready_then_served_then_stopped_by_a_signal(number: signal.Signals
         assert await rest(running.process.stdout) == b""
     assert (tmp_path / "data" / "monitor.db").is_file()
     assert not (tmp_path / "data" / "address").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_it_is_still_loading_is_a_clean_stop_too(number: signal.Signals, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    async with daemon(tmp_path, ready=False) as running:
+        pipe = await being_read(tmp_path / "config.toml")
+        assert await running.stop(number) == 0
+        os.close(pipe)
+    assert running.log == ""
+
+
+async def test_a_hangup_while_it_is_still_loading_reads_the_config_once_more(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    async with daemon(tmp_path, ready=False) as running:
+        pipe = await being_read(tmp_path / "config.toml")
+        running.process.send_signal(signal.SIGHUP)
+        os.write(pipe, (QUIET + "watch = false\n").encode())
+        os.close(pipe)
+        await running.ready()
+        os.close(await being_read(tmp_path / "config.toml"))
+        assert await running.stop() == 0
+
+
+async def being_read(fifo: Path) -> int:
+    """The end of *fifo* to write to, once somebody has opened the other and waits."""
+    with trio.fail_after(PATIENCE):
+        while True:
+            with contextlib.suppress(OSError):
+                return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            await trio.sleep(0.01)
 
 
 async def test_the_command_line_goes_before_the_config(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             "watchdog",
             "system",
             "address",
+            "early",
             "silencer",
             "maintenance",
         }
