@@ -53,6 +53,12 @@ class Udp(Reaching):
         if self.send is not None and self.send_hex is not None:
             raise OptionError("send_hex", "expected either send or send_hex, got both")
 
+    def fits(self, timeout: float) -> None:
+        """Silence must be told from a deadline that has passed."""
+        if self.quiet is not None and self.quiet >= timeout:
+            most = seconds_text(timeout)
+            raise OptionError("quiet", f"expected less than the timeout, {most}, got {seconds_text(self.quiet)}")
+
     async def probe(self, probe: Probe) -> Verdict:
         """Send, and wait for an answer."""
         import trio  # noqa: PLC0415 - only who probes needs it

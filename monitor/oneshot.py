@@ -77,12 +77,18 @@ async def _check(
     token = trio.lowlevel.current_trio_token()
     last_moment = -math.inf if patience is None else trio.current_time() + patience
 
+    async def look(endpoint: Endpoint) -> Observation:
+        """Probe it; once more where we could not tell as we were held up, most likely by what we import at first."""
+        before = clock.stalled()
+        seen = await probe_once(endpoint, net=net, clock=clock, mask=mask, programs=processes, workers=workers)
+        if seen.status is Status.UNKNOWN and clock.stalled() > before:
+            seen = await probe_once(endpoint, net=net, clock=clock, mask=mask, programs=processes, workers=workers)
+        return seen
+
     async def probe(index: int, endpoint: Endpoint) -> None:
         async with limiter:
             on_start(endpoint)
-            found[index] = await probe_once(
-                endpoint, net=net, clock=clock, mask=mask, programs=processes, workers=workers
-            )
+            found[index] = await look(endpoint)
 
     async def check(index: int, endpoint: Endpoint) -> None:
         await probe(index, endpoint)

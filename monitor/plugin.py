@@ -58,6 +58,13 @@ class Check:
         """The options that `monitor check URL` means, for a URL with one of the `schemes`."""
         return {"url": url}
 
+    def fits(self, timeout: float) -> None:
+        """Hold the options against the endpoint's *timeout*, in seconds, when the config is read.
+
+        Raises OptionError for one that no probe could keep within it. What is left of it when a probe is made, under
+        another timeout on the command line, `Probe.time_left` tells.
+        """
+
     async def probe(self, probe: Probe) -> Verdict:
         """Look at the endpoint once, on a fresh connection, or on one that was kept (`Probe.keep`).
 

@@ -110,8 +110,8 @@ class _Selection:
                     on_start=on_start,
                     on_result=on_result,
                 )
-        except oneshot.Interrupted:
-            raise KeyboardInterrupt from None
+        except oneshot.Interrupted as interrupted:
+            raise click.exceptions.Exit(128 + interrupted.number) from None
 
 
 def _from_targets(targets: Sequence[str]) -> _Selection:
@@ -182,6 +182,8 @@ def _rendered(form: str, endpoints: Sequence[Endpoint], seen: Sequence[Observati
         case "prometheus":
             from monitor.cli.render import prometheus  # noqa: PLC0415 - its library takes a while to load
 
+            if hasattr(sys.stdout, "reconfigure"):
+                sys.stdout.reconfigure(encoding="utf-8")  # the format has no other, whatever the terminal speaks
             return prometheus.render(endpoints, seen)
         case _:
             encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")

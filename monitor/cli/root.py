@@ -17,7 +17,7 @@ COMMANDS = {
     "schema": "Print the JSON Schema of the config, for editors.",
     "silence": "Send no alerts about a target for a while.",
     "ack": "Stop the reminders of an incident.",
-    "import": "Print the config of Gatus or Uptime Kuma as one of ours.",
+    "import": "Print another monitor's config as one of ours.",
     "backtest": "Replay history: which alerts would another config send?",
     "test-alert": "Send a test alert through a sink; show the answer.",
     "outbox": "List what waits and what is dead; put dead alerts back.",

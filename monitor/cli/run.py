@@ -27,13 +27,21 @@ def _listen(ctx: click.Context, param: click.Parameter, value: str | None) -> Li
         raise click.BadParameter(f"{exc}.", ctx, param) from exc
 
 
+def _directory(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    from pathlib import Path  # noqa: PLC0415
+
+    if value == "":  # a variable that is not set; not where we are
+        raise click.BadParameter("expected a directory, got nothing.", ctx, param)
+    return None if value is None else Path(value).absolute()
+
+
 @click.command("run")
 @config_file
 @click.option("--listen", metavar="HOST:PORT", callback=_listen, help="In place of the config's; port 0: any.")
 @click.option(
     "--data-dir",
     metavar="DIR",
-    type=click.Path(path_type=str),
+    callback=_directory,
     help="In place of the config's; relative to where you are.",
 )
 @click.option(
@@ -49,7 +57,7 @@ def _listen(ctx: click.Context, param: click.Parameter, value: str | None) -> Li
     help="The least that is logged; default: info.",
 )
 def command(
-    config: Path, listen: Listen | None, data_dir: str | None, log_format: Literal["text", "json"], log_level: str
+    config: Path, listen: Listen | None, data_dir: Path | None, log_format: Literal["text", "json"], log_level: str
 ) -> None:
     """Watch every endpoint until SIGTERM or Ctrl-C; a second one ends it at once.
 
@@ -64,9 +72,7 @@ def command(
     if listen is not None:
         given["listen"] = listen
     if data_dir is not None:
-        from pathlib import Path  # noqa: PLC0415
-
-        given["data_dir"] = Path(data_dir).absolute()
+        given["data_dir"] = data_dir
     masker = Masker()
 
     def read() -> Config:

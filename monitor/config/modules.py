@@ -130,6 +130,7 @@ class Modules:
                     del options[key]
                 check = self._fields.table(cls, {**targets, **options}, others=_OURS)
                 if record is not None:
+                    check.fits(record.timeout)
                     return Module(
                         name=name,
                         kind=plugin.kind,

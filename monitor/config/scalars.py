@@ -58,7 +58,7 @@ def listen(text: str) -> Listen:
     """Read `HOST:PORT`; raises ValueError."""
     expected = 'expected HOST:PORT such as "127.0.0.1:8080"'
     host, colon, port = text.rpartition(":")
-    if not colon or not port:
+    if not colon or not port or text.endswith("]"):
         raise ValueError(f"{expected}, got {shown(text)} without a port")
     if not (port.isascii() and port.isdigit()) or len(port) > 10:
         raise ValueError(f"{expected}, got {shown(text)} with a port that is no number")

@@ -215,11 +215,8 @@ class Tables:
             check = self._check_of(written, member, plugin, cls)
             if check is None or written.record is None:
                 return None
-            if written.record.isolation == "process" and check.stays:
-                text = (
-                    'expected "task": what this check keeps from one probe to the next needs the monitor\'s own process'
-                )
-                self._problems.add(source, (*place, "isolation"), text)
+            with self._problems.at(source, *place):
+                _together(check, written.record)
             with self._problems.at(source, *place):
                 table = written.record if member is None else member.table(written.record)
                 family = None if member is None else written.record.name
@@ -350,6 +347,16 @@ def _split(table: dict[str, Any], cls: type) -> tuple[dict[str, Any], dict[str, 
     ours = OURS[cls]
     own = {key: value for key, value in table.items() if key in ours}
     return own, {key: value for key, value in table.items() if key not in ours}
+
+
+def _together(check: Check, table: EndpointTable) -> None:
+    """Hold a check and our part of its endpoint against each other. Raises OptionError."""
+    if table.isolation == "process" and check.push_token is not None:
+        raise OptionError("isolation", 'expected "task": a heartbeat comes by itself, nothing is run for it')
+    if table.isolation == "process" and check.stays:
+        needs = "what this check keeps from one probe to the next needs the monitor's own process"
+        raise OptionError("isolation", f'expected "task": {needs}')
+    check.fits(table.timeout)
 
 
 def _route(table: SinkTable) -> Route:

@@ -300,6 +300,15 @@ async def test_json_stays_json_in_any_encoding(port: int, tmp_path: Path) -> Non
         assert json.loads(done.out)["endpoints"][0]["name"] == "Bücher 本"
 
 
+async def test_prometheus_reads_utf_8_whatever_the_terminal_speaks(port: int, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        f'[[endpoint]]\nname = "Bücher"\nurl = "http://127.0.0.1:{port}/"\n', encoding="utf-8"
+    )
+    for encoding in ("ascii", "latin-1"):
+        done = await monitor("check", "--format", "prometheus", cwd=tmp_path, PYTHONIOENCODING=encoding)
+        assert 'probe_success{check="http",endpoint="Bücher",group=""} 1.0' in done.lines
+
+
 async def test_a_thousand_endpoints_in_one_call(port: int, tmp_path: Path) -> None:
     tables = [
         f'[[endpoint]]\nname = "e{number:04}"\nurl = "http://127.0.0.1:{port}/{number}"\ntimeout = "30s"\n'
@@ -312,7 +321,10 @@ async def test_a_thousand_endpoints_in_one_call(port: int, tmp_path: Path) -> No
     assert [line.split()[2] for line in done.lines[:-1]] == [f"e{number:04}" for number in range(1000)]
 
 
-async def test_ctrl_c_ends_it_with_130(nursery: trio.Nursery, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_ctrl_c_ends_it_with_130(
+    number: signal.Signals, code: int, nursery: trio.Nursery, tmp_path: Path
+) -> None:
     reached = trio.Event()
 
     async def mute(stream: trio.SocketStream) -> None:
@@ -325,8 +337,8 @@ async def test_ctrl_c_ends_it_with_130(nursery: trio.Nursery, tmp_path: Path) ->
     try:
         with trio.fail_after(60):
             await reached.wait()
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == 130
+            process.send_signal(number)
+            assert await process.wait() == code
             assert process.stdout is not None
             assert process.stderr is not None
             assert await process.stdout.receive_some() == b""

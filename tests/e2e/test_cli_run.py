@@ -125,6 +125,16 @@ async def test_an_open_address_without_access_rules_is_refused(tmp_path: Path) -
     await refused(tmp_path, "read_token")
 
 
+async def test_no_directory_is_not_the_one_we_are_in(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(QUIET)
+    done = await monitor("run", "--data-dir", "", cwd=tmp_path)
+    assert (done.code, done.err.splitlines()[0]) == (
+        3,
+        "error: Invalid value for '--data-dir': expected a directory, got nothing.",
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
+
+
 async def refused(directory: Path, word: str) -> None:
     """`run` must not start, and say why in one sentence with *word* in it."""
     done = await monitor("run", cwd=directory)

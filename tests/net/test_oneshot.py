@@ -1,7 +1,8 @@
-"""`monitor check`: what the first probe of each kind has to import does not add up in one round of the loop."""
+"""`monitor check`: what the first probe of each kind has to import makes nothing unknown."""
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 import attrs
@@ -10,7 +11,7 @@ from support.probes import endpoint
 
 from monitor import oneshot
 from monitor.api import Check, Probe, Verdict
-from monitor.core.model import Status
+from monitor.core.model import Code, Status
 
 
 class Rounds(trio.abc.Instrument):
@@ -45,6 +46,27 @@ class Second(First):
 @attrs.frozen(kw_only=True)
 class Third(First):
     """As the first."""
+
+
+@attrs.frozen(kw_only=True)
+class Loading(Check):
+    """Never answers; for the first probe it holds up the loop, as importing much on a small machine does."""
+
+    probes: ClassVar[list[str]] = []
+
+    async def probe(self, probe: Probe) -> Verdict:
+        self.probes.append(probe.endpoint)
+        if len(self.probes) == 1:
+            time.sleep(0.2)  # noqa: ASYNC251 - the point
+        await trio.sleep_forever()
+        raise AssertionError
+
+
+def test_what_was_loaded_meanwhile_does_not_hide_that_nobody_answers():
+    slow = endpoint(Loading(), name="mute", timeout=0.4)
+    (seen,) = oneshot.run([slow], concurrency=9, mask=None, on_start=lambda _: None, on_result=lambda *_: None)
+    assert (seen.status, seen.reason.code) == (Status.DOWN, Code.TIMEOUT)
+    assert Loading.probes == ["mute"] * 2
 
 
 def test_the_first_probes_of_the_kinds_begin_in_rounds_of_their_own():
