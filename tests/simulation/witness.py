@@ -385,8 +385,11 @@ class Witness:
         self.lost |= {each.alert for each in (*self.unheard_of, *self.fresh.receipts)} - self.bodies.keys()
         self.unheard_of.clear()
         for transition in self.fresh.transitions:  # committed in the last moment, and nobody was told
-            told = (transition.endpoint, transition.at, transition.after) in self._told
-            if not told and transition.after is not None:
+            if (transition.endpoint, transition.at, transition.after) in self._told:
+                continue
+            if transition.after is None:  # it left, as in `drain`
+                self.incidents.pop(transition.incident or "", None)
+            else:
                 self._moved[transition.endpoint].append(transition)
         with self.world.disk.reading() as db:
             records = {} if db is None else readers.records(db)
