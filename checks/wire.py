@@ -102,11 +102,16 @@ class WatchedStream:
 
     async def send_all(self, data: bytes) -> None:
         try:
-            async with self._turn:
-                await self._stream.send_all(data)
+            self._turn.acquire_nowait()  # a plain acquire lets the loop come round, at each of the messages
+        except trio.WouldBlock:
+            await self._turn.acquire()
+        try:
+            await self._stream.send_all(data)
         except trio.BrokenResourceError:
             self._end()
             raise
+        finally:
+            self._turn.release()
 
     def _end(self) -> None:
         # With a whole head trio-websocket has made up its mind already, and will say what it makes of the end.

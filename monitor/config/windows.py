@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +117,8 @@ def _named_twice(days: Sequence[str]) -> Found:
 def _zone(name: str | None, found: Found) -> tzinfo | None:
     if name in (None, "UTC"):
         return UTC
+    import zoneinfo  # noqa: PLC0415 - for those who name one
+
     try:
         return zoneinfo.ZoneInfo(str(name))
     except (LookupError, ValueError, OSError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
@@ -21,6 +20,8 @@ _URL_SAFE = str.maketrans("+/", "-_")
 
 def written(value: str) -> Iterator[str]:
     """*value* in every way in which a server may repeat it: escaped, percent-encoded, within something in base64."""
+    import html  # noqa: PLC0415 - for those who have a secret: every named character in a table
+
     raw = value.encode("utf-8", "surrogatepass")
     yield from (value, quote(raw, safe=""), quote(raw), quote_plus(raw))
     yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])

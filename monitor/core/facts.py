@@ -127,7 +127,7 @@ class _Keeper:
         self.left = _MOST_CHARACTERS
         self._mask = mask
 
-    def bounded(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
+    def bounded(self, value: Any, depth: int) -> Any:
         self.left -= 8
         # What most facts are, first: a match tries its cases one after another, and every probe comes through here.
         kind = type(value)
@@ -135,9 +135,16 @@ class _Keeper:
             return self._text(value, _LONGEST_TEXT)
         if kind is int and -(2**63) < value < 2**63:
             return value
+        if kind is timedelta:
+            return value.total_seconds()
+        if kind is dict and depth < _DEEPEST:
+            return self._items(value, depth)
+        return self._rarer(value, depth)
+
+    def _rarer(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
         match value:
             case timedelta():
-                return round(value.total_seconds(), 6)
+                return value.total_seconds()
             case None | bool():
                 return value
             case float():
