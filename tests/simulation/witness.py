@@ -116,7 +116,7 @@ class Witness:
         self.set_back = 0
         self.unheard_of: list[Receipt] = []  # came, and are not in the database: it does without for a while
         self.failures = 0  # of the disk, in all lives
-        self.failures_at: dict[str, int] = {}  # when the latest alert of an endpoint was written
+        self.failures_at: dict[str, int | None] = {}  # when the latest alert of an endpoint was written
         self.failed_lately = True
         self.lost: set[str] = set()  # delivered while the database did without, and never written
         self.spoke: dict[tuple[str, str], Birth] = {}  # the last firing or reminder, by sink and endpoint
