@@ -10,6 +10,7 @@ and a traceback's lines are indented. No line leaves without the mask.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import logging.handlers
@@ -26,6 +27,8 @@ from monitor.core.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TextIO
+
+log = logging.getLogger(__name__)
 
 BACKLOG = 10_000  # lines that may wait to be written
 LONGEST_FLUSH = 1.0  # seconds that the end of the block waits for what is not written yet
@@ -77,6 +80,32 @@ def plain(*, mask: Callable[[str], str]) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def printed() -> Iterator[None]:
+    """What is printed while the block runs, by a check or a library, is logged: masked, and held up by no reader."""
+    with contextlib.redirect_stdout(_Printed(logging.INFO)), contextlib.redirect_stderr(_Printed(logging.WARNING)):
+        yield
+
+
+class _Printed(io.TextIOBase):
+    """A stream whose lines go to the log."""
+
+    def __init__(self, level: int) -> None:
+        self._level = level
+        self._begun = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        *lines, self._begun = (self._begun + text).split("\n")
+        if len(self._begun) > _LONGEST_MESSAGE:
+            lines, self._begun = [*lines, self._begun], ""
+        for line in lines:
+            log.log(self._level, "printed: %s", line)
+        return len(text)
 
 
 class _Formatter(logging.Formatter):

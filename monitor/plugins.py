@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
-from monitor.core.errors import PluginError, describe
+from monitor.core.errors import PluginError, typed
 from monitor.core.facts import hold_metric, hold_names
 from monitor.core.hints import did_you_mean
 from monitor.core.quantities import shown
@@ -64,7 +64,7 @@ def _loaded(reference: str, directory: Path | None) -> type:
     where, colon, name = reference.rpartition(":")
     if not (colon and where and name.isidentifier()):
         raise PluginError(f'expected "module:Class" or "path/file.py:Class", got {shown(reference)}')
-    module = _file(where, directory) if where.endswith(".py") else _module(where)
+    module = _file(where, directory) if where.endswith(".py") else _module(where, directory)
     found: object = getattr(module, name, None)
     if not isinstance(found, type):
         raise PluginError(f"{where} has no class {name}{did_you_mean(name, _classes(module))}")
@@ -75,11 +75,14 @@ def _classes(module: ModuleType) -> list[str]:
     return [name for name, value in vars(module).items() if isinstance(value, type)]
 
 
-def _module(name: str) -> ModuleType:
+def _module(name: str, directory: Path | None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as exc:  # importing runs a stranger's code, which may raise anything
-        raise PluginError(f"importing {name} failed with {_what(exc)}") from exc
+        missing = isinstance(exc, ModuleNotFoundError) and exc.name == name
+        is_file = missing and directory is not None and (directory / f"{name}.py").is_file()
+        hint = f', did you mean the file "{name}.py"?' if is_file else ""
+        raise PluginError(f"importing {name} failed with {typed(exc)}{hint}") from exc
 
 
 def _file(name: str, directory: Path | None) -> ModuleType:
@@ -117,13 +120,8 @@ def load_file(path: Path, name: str | None = None) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as exc:
         del sys.modules[known]
-        raise PluginError(f"running {name} failed with {_what(exc)}") from exc
+        raise PluginError(f"running {name} failed with {typed(exc)}") from exc
     return module
-
-
-def _what(exc: BaseException) -> str:
-    text = describe(exc).partition("\n")[0]
-    return text if text == type(exc).__name__ else f"{type(exc).__name__}: {text}"
 
 
 def hold_contract(cls: type, base: type) -> None:

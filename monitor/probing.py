@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from monitor.core.errors import describe, leaves
+from monitor.core.errors import leaves, typed
 from monitor.core.facts import declared, kept, observed
 from monitor.core.model import Code, Observation, Reason, Status, Verdict
 from monitor.core.quantities import seconds_text
@@ -91,7 +91,7 @@ async def probe_once(
             facts=kept(probe.facts, declared(endpoint.check), mask),
         )
     except Exception as exc:  # noqa: BLE001 - the boundary's other half: facts, phases and errors are the check's own
-        text = f"the check crashed: what it left cannot be used: {type(exc).__name__}: {describe(exc)}"
+        text = f"the check crashed: what it left cannot be used: {typed(exc)}"
         reason = Reason(Code.CRASH, phase if isinstance(phase, str) else None, text)
         return bare(endpoint, reason, mask, started_at=started_at, duration=clock.monotonic() - began)
 
@@ -181,7 +181,7 @@ def _failure(bug: BaseException, phase: str | None) -> Verdict:
     reasons = [reason_of(leaf) for leaf in found]
     for leaf, reason in zip(found, reasons, strict=True):
         if reason is None:
-            text = f"the check crashed: {type(leaf).__name__}: {describe(leaf)}"
+            text = f"the check crashed: {typed(leaf)}"
             return Verdict.unknown(text, code=Code.CRASH, phase=phase)
     first = next(reason for reason in reasons if reason is not None)
     return Verdict(first.code.status, Reason(first.code, first.phase or phase, first.message))

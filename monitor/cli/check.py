@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -100,7 +101,8 @@ class _Selection:
         from monitor import logs, oneshot  # noqa: PLC0415 - trio comes with it; mistakes are told sooner
 
         try:
-            with logs.plain(mask=self.mask):  # what a check of somebody's own says
+            # What a check of somebody's own says, or prints: stdout is for the results.
+            with logs.plain(mask=self.mask), contextlib.redirect_stdout(sys.stderr):
                 return oneshot.run(
                     self.endpoints,
                     concurrency=self.concurrency,

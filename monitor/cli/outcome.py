@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from monitor.core.errors import ConfigError, MonitorError, describe
+from monitor.core.errors import ConfigError, MonitorError, describe, typed
 from monitor.core.text import printable
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _unexpected(exc: Exception) -> int:
         _say("".join(traceback.format_exception(exc)).rstrip())
     if isinstance(exc, OSError):
         return _failed(describe(exc))
-    return _failed(f"{type(exc).__name__}: {describe(exc)} (a bug; MONITOR_DEBUG=1 shows where)")
+    return _failed(f"{typed(exc)} (a bug; MONITOR_DEBUG=1 shows where)")
 
 
 def _say(text: str) -> None:

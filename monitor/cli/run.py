@@ -88,11 +88,12 @@ def command(
     def mask(text: str) -> str:  # the masker of the moment
         return masker(text)
 
-    with logs.setup(format=log_format, level=log_level, stream=sys.stderr, mask=mask):
-        daemon.run(loaded, reload=read, ready=_announce)
+    stdout = sys.stdout
 
+    def announce(url: str) -> None:
+        with contextlib.suppress(OSError):  # whoever started us need not read it
+            click.echo(f"ready: {url}", file=stdout)
+            stdout.flush()
 
-def _announce(url: str) -> None:
-    with contextlib.suppress(OSError):  # whoever started us need not read it
-        click.echo(f"ready: {url}")
-        sys.stdout.flush()
+    with logs.setup(format=log_format, level=log_level, stream=sys.stderr, mask=mask), logs.printed():
+        daemon.run(loaded, reload=read, ready=announce)

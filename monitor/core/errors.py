@@ -115,6 +115,12 @@ def describe(exc: BaseException) -> str:
     return type(exc).__name__
 
 
+def typed(exc: BaseException) -> str:
+    """What *exc*, a bug of somebody's, is and the first line of what it says: `ValueError: boom`."""
+    name, text = type(exc).__name__, describe(exc).partition("\n")[0]
+    return name if text == name else f"{name}: {text}"
+
+
 def leaves(exc: BaseException) -> Iterator[BaseException]:
     """The exceptions in *exc* that are no groups: itself, or all that it holds."""
     if isinstance(exc, BaseExceptionGroup):

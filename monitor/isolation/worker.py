@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from monitor.core.errors import describe
+from monitor.core.errors import typed
 from monitor.isolation import wire
 from monitor.net.sockets import SocketNet
 from monitor.probe import Probe
@@ -41,7 +41,7 @@ def work(channel: int | None) -> None:
     try:
         endpoint, mask = wire.unpacked(task)
     except BaseException as exc:  # noqa: BLE001 - a stranger's module, which may raise anything
-        text = f"the check cannot be made in its worker: {type(exc).__name__}: {describe(exc)}"
+        text = f"the check cannot be made in its worker: {typed(exc)}"
         sock.sendall(framed(json.dumps({"failed": text}).encode()))
         return
     sock.setblocking(False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 import trio
 
-from monitor.core.errors import ProbeError, describe
+from monitor.core.errors import ProbeError, typed
 from monitor.core.facts import declared, kept
 from monitor.core.model import Code, Observation, Reason, Verdict
 from monitor.core.programs import DEFAULT_MEMORY
@@ -151,7 +151,7 @@ class Workers:
         except Exception as exc:
             if worker is not None:
                 worker.end()
-            text = f"the check cannot be given to a worker: {type(exc).__name__}: {describe(exc)}"
+            text = f"the check cannot be given to a worker: {typed(exc)}"
             raise _CrashError(text) from exc
         if worker is not None:
             if worker.task == task:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from monitor.core.errors import DeliveryError, describe
+from monitor.core.errors import DeliveryError, describe, typed
 from monitor.core.quantities import seconds_text
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _refused(settings: SinkSettings, exc: Exception, log: logging.Logger) -> Del
         retry_after = float(asked) if isinstance(asked, int | float) and math.isfinite(asked) else None
         return DeliveryError(describe(exc), status=status, retry_after=retry_after, final=exc.final is True)
     log.error("sink %s crashed", settings.name, exc_info=exc)
-    return DeliveryError(f"the sink crashed: {type(exc).__name__}: {describe(exc)}")
+    return DeliveryError(f"the sink crashed: {typed(exc)}")
 
 
 def _alone(exc: BaseException) -> BaseException:

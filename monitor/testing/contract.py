@@ -21,7 +21,7 @@ import attrs
 import trio
 import trio.testing
 
-from monitor.core.errors import describe, leaves
+from monitor.core.errors import describe, leaves, typed
 from monitor.core.expectations import Expectations
 from monitor.core.model import Endpoint, Observation, Status
 from monitor.core.quantities import Duration
@@ -210,7 +210,7 @@ class _Trial:
             return
         for leaf in leaves(record.raised):
             if not isinstance(leaf, trio.Cancelled):
-                text = f"{type(leaf).__name__}: {describe(leaf)}"
+                text = typed(leaf)
                 self._broken.append(f"{where}: it raises {text}: let trio.Cancelled pass")
 
     async def _probe(self, where: str, server: Server | None, programs: Processes) -> Observation:

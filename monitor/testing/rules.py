@@ -13,7 +13,7 @@ import attrs
 from monitor.config.fields import Fields
 from monitor.config.secrets import Masker
 from monitor.config.texts import Texts
-from monitor.core.errors import PluginError, describe
+from monitor.core.errors import PluginError, typed
 from monitor.core.facts import declared
 from monitor.core.model import Code, Status, Verdict
 from monitor.plugin import Check
@@ -61,7 +61,7 @@ def broken_by_instances(one: Check, other: Check) -> Iterator[str]:
     try:
         target: object = one.target
     except Exception as exc:  # noqa: BLE001 - as above
-        yield f"its target raises {type(exc).__name__}: {describe(exc)}"
+        yield f"its target raises {typed(exc)}"
         return
     if not isinstance(target, str) or not target:
         yield f"its target is not a text that says what is looked at, but {target!r}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config.load import endpoint_for_target, load, registry_of
-from monitor.core.errors import MonitorError, PluginError
+from monitor.core.errors import ConfigError, MonitorError, PluginError
 from monitor.core.quantities import Duration
 from monitor.plugin import Check
 from monitor.plugins import Plugin, Registry
@@ -101,6 +101,19 @@ def test_a_broken_package_is_told_once_to_those_who_use_it(tmp_path):
     assert loaded_with(tmp_path, WATCH + use) == (
         'config.toml:6: endpoint[1].check: the check "broken" of bad-package cannot be loaded: importing '
         "broken_package failed with ModuleNotFoundError: No module named 'nothing_of_this_name'"
+    )
+
+
+def test_a_file_that_is_named_as_a_module_is_told_from_one(tmp_path):
+    (tmp_path / "config.toml").write_text(
+        '[plugins.checks]\nmine = "my_own_checks:Mine"\n[[endpoint]]\nname = "a"\ncheck = "mine"\n'
+    )
+    (tmp_path / "my_own_checks.py").write_text("")
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "config.toml", environ={})
+    assert str(caught.value).endswith(
+        "importing my_own_checks failed with ModuleNotFoundError: No module named 'my_own_checks', "
+        'did you mean the file "my_own_checks.py"?'
     )
 
 

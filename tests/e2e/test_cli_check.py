@@ -300,6 +300,23 @@ async def test_json_stays_json_in_any_encoding(port: int, tmp_path: Path) -> Non
         assert json.loads(done.out)["endpoints"][0]["name"] == "Bücher 本"
 
 
+async def test_what_a_check_prints_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "talks.py").write_text(
+        "import attrs\n"
+        "from monitor.api import Check, Probe, Verdict\n"
+        "@attrs.frozen(kw_only=True)\n"
+        "class Talks(Check):\n"
+        "    async def probe(self, probe: Probe) -> Verdict:\n"
+        "        print('here I am')\n"
+        "        return Verdict.up()\n"
+    )
+    (tmp_path / "config.toml").write_text(
+        '[plugins.checks]\ntalks = "talks.py:Talks"\n[[endpoint]]\nname = "a"\ncheck = "talks"\n'
+    )
+    done = await monitor("check", "--format", "json", cwd=tmp_path)
+    assert (json.loads(done.out)["status"], done.err) == ("up", "here I am\n")
+
+
 async def test_prometheus_reads_utf_8_whatever_the_terminal_speaks(port: int, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         f'[[endpoint]]\nname = "Bücher"\nurl = "http://127.0.0.1:{port}/"\n', encoding="utf-8"

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import standardwebhooks
 import trio
+from support.cli import rest
 from support.daemon import Daemon, daemon, until
 from support.loopback import serve_http
 from support.probes import serve
@@ -243,7 +244,7 @@ async def test_reload_is_all_or_nothing(world: World, tmp_path: Path) -> None:
 
 
 CHECKS = """
-import time
+import sys, time
 import attrs, trio
 from monitor.api import Check, Probe, Verdict
 
@@ -259,6 +260,13 @@ class Clings(Check):
             await trio.sleep(60)
 
 @attrs.frozen(kw_only=True)
+class Talks(Check):
+    async def probe(self, probe: Probe) -> Verdict:
+        print("the password is sesame-open", "x" * 1000)
+        print("a warning", file=sys.stderr)
+        return Verdict.up()
+
+@attrs.frozen(kw_only=True)
 class Crashes(Check):
     async def probe(self, probe: Probe) -> Verdict:
         raise SystemExit(1)
@@ -268,6 +276,7 @@ PLUGINS = """
 blocks = "my_checks.py:Blocks"
 clings = "my_checks.py:Clings"
 crashes = "my_checks.py:Crashes"
+talks = "my_checks.py:Talks"
 """
 
 
@@ -302,6 +311,24 @@ async def test_a_second_signal_ends_it_at_once(world: World, tmp_path: Path) -> 
 
         await until(stopping, "it stops")
         assert await running.stop(signal.SIGINT) == 130
+
+
+async def test_what_a_check_prints_is_logged_masked_and_waits_for_no_reader(world: World, tmp_path: Path) -> None:
+    (tmp_path / "my_checks.py").write_text(CHECKS)
+    shop = endpoint("shop", world.target) + 'headers = { Authorization = "sesame-open" }\n'
+    world.config(tmp_path, endpoints=PLUGINS + of_kind("talks") + 'interval = "5ms"\n' + shop)
+    async with daemon(tmp_path) as running:  # whoever reads stdout has stopped to, after the line that it is ready
+
+        async def printed_much() -> bool:
+            return running.log.count("INFO monitor.logs: printed: the password is *** xxxx") > 100
+
+        await until(printed_much, "what is printed is in the log")
+        await up(running)
+        assert "WARNING monitor.logs: printed: a warning" in running.log
+        assert await running.stop() == 0
+        assert running.process.stdout is not None
+        assert await rest(running.process.stdout) == b""
+    assert "sesame" not in running.log
 
 
 async def test_a_check_that_exits_harms_nobody(world: World, tmp_path: Path) -> None:
