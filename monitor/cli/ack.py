@@ -42,7 +42,7 @@ def _acknowledge(client: Client, incident: str, asked: dict[str, str]) -> Any:
 def _open_incident_of(client: Client, name: str) -> str:
     """The id of the open incident of the endpoint *name*. Raises MonitorError where there is none."""
     try:
-        incident = client.get(f"/api/v1/endpoints/{quote(name, safe='')}")["incident"]
+        incident = client.get(f"/api/v1/endpoints/{quote(name, safe='')}", "incident")["incident"]
     except RefusedError as exc:
         raise MonitorError(f"there is neither an open incident {name!r} nor an endpoint of that name") from exc
     if incident is None:

@@ -1,7 +1,7 @@
 """Talks to a running daemon: where it is, who we are to it, and what it answers, as values or as one sentence.
 
     client = Client.of(config_path, url)            # --url, else MONITOR_URL, else the address left in data_dir
-    client.get("/api/v1/endpoints")                 # what a reader may see
+    client.get("/api/v1/endpoints", "endpoints")    # what a reader may see, a document with that key
     client.post("/api/v1/silences", {"target": …})  # what an admin may do
 
 It speaks plain HTTP by the standard library: a command that asks one question must not load trio or httpx.
@@ -93,9 +93,12 @@ class Client:
             return cls(url=url, where=where)
         return cls(url=url, where=where, read_token=access.read_token, admin_token=access.admin_token)
 
-    def get(self, path: str) -> Any:
-        """What the daemon answers to a reader. Raises NoDaemonError, RefusedError, MonitorError."""
-        return self._ask("GET", path, None, self.read_token or self.admin_token)
+    def get(self, path: str, key: str) -> Any:
+        """What the daemon answers to a reader, with *key* in it. Raises NoDaemonError, RefusedError, MonitorError."""
+        answer = self._ask("GET", path, None, self.read_token or self.admin_token)
+        if not isinstance(answer, dict) or key not in answer:
+            raise MonitorError(f"{self._shown} does not answer as a monitor does (no {key})")
+        return answer
 
     def post(self, path: str, body: object = None) -> Any:
         """Have something changed, as an admin; None where there is nothing to say about it. Raises as `get` does."""

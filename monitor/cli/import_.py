@@ -30,16 +30,17 @@ _FILES = frozenset({"ca_file", "client_cert", "client_key"})
 @click.command("import")
 @config_file
 @click.argument("source", type=click.Choice(_SOURCES), metavar="gatus|uptime-kuma|blackbox")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 def command(config: Path, source: str, file: Path) -> None:  # noqa: ARG001 - every command takes it
     """Print FILE, of Gatus, Uptime Kuma or blackbox_exporter, as a config of ours.
 
-    That is the config.yaml of Gatus, the backup of Uptime Kuma, the blackbox.yml of blackbox_exporter. What has no
-    counterpart is listed at the head of it, and on stderr. Endpoints and sinks can be included; modules stand in the
-    main file.
+    That is the config.yaml of Gatus, the backup of Uptime Kuma, the blackbox.yml of blackbox_exporter; - is stdin.
+    What has no counterpart is listed at the head of it, and on stderr. Endpoints and sinks can be included; modules
+    stand in the main file.
     """
     from monitor.imports import tables  # noqa: PLC0415 - `--help` does without
 
+    file = Path("/dev/stdin") if str(file) == "-" else file
     result = _accepted(_read(source, file))
     click.echo(tables.text(result, f"{file.name} ({source})"), nl=False)
     for sentence in result.left_out:

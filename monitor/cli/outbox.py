@@ -111,7 +111,7 @@ def _list(config: Path, url: str | None, *, state: str | None, sink: str | None,
         found: list[Any] = []
         after = 0
         while True:
-            page = client.get(f"/api/v1/outbox?{urlencode(asked | {'after': after})}")
+            page = client.get(f"/api/v1/outbox?{urlencode(asked | {'after': after})}", "deliveries")
             found += page["deliveries"]
             if page["next"] is None:
                 return {"deliveries": found, "pending": page["pending"], "dead": page["dead"]}

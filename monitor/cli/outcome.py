@@ -78,7 +78,7 @@ def _usage(exc: click.UsageError) -> int:
     if isinstance(exc, click.exceptions.NoArgsIsHelpError):
         _say(exc.format_message())
         return FAILED
-    _failed(exc.format_message())
+    _failed(" ".join(exc.format_message().split()))  # click breaks lines before what one may choose from
     if exc.ctx is not None:
         _say(f"Try '{exc.ctx.command_path} --help'.")
     return FAILED

@@ -50,7 +50,7 @@ def command(
     _hold_usage(target, length, comment, listed=listed, past=past, end=end)
     client = Client.of(config, url)
     if listed:
-        _show(client.get(f"{_PATH}?past=true" if past else _PATH)["silences"], shape, empty="no silences")
+        _show(client.get(f"{_PATH}?past=true" if past else _PATH, "silences")["silences"], shape, empty="no silences")
     elif end is not None:
         _show([client.delete(f"{_PATH}/{quote(end, safe='')}")], shape)
     else:

@@ -42,7 +42,7 @@ def command(config: Path, url: str | None, form: str, every: Duration, *, watch:
     if watch:
         _watch(client, terminal, every)
     elif form == "json":
-        click.echo(json.dumps(client.get(_ENDPOINTS), indent=2))
+        click.echo(json.dumps(client.get(_ENDPOINTS, "endpoints"), indent=2))
     else:
         click.echo("\n".join(_shown(client, terminal)))
 
@@ -50,7 +50,7 @@ def command(config: Path, url: str | None, form: str, every: Duration, *, watch:
 def _shown(client: Client, terminal: Terminal, columns: int | None = None) -> list[str]:
     from monitor.cli.render import status  # noqa: PLC0415 - not needed for JSON
 
-    endpoints = client.get(_ENDPOINTS)["endpoints"]
+    endpoints = client.get(_ENDPOINTS, "endpoints")["endpoints"]
     return [terminal.line(spans, columns) for spans in status.lines(endpoints, datetime.now(UTC), terminal)]
 
 

@@ -155,3 +155,8 @@ async def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
         assert len(done.err.splitlines()) == 1
     done = await monitor("import", "gatus", "missing.yaml", cwd=tmp_path)
     assert done.err == "error: cannot read missing.yaml: No such file or directory\n"
+
+
+async def test_a_dash_is_stdin(tmp_path: Path) -> None:
+    done = await monitor("import", "gatus", "-", cwd=tmp_path, given=GATUS.encode())
+    assert (done.code, done.lines[0]) == (0, "# Imported from stdin (gatus) by `monitor import`.")

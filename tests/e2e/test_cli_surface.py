@@ -66,6 +66,7 @@ async def test_the_version(tmp_path: Path) -> None:
             "error: Invalid value for '--duration': expected a duration such as \"5s\" above",
         ),
         (["run", "--listen", "nowhere"], "error: Invalid value for '--listen': expected"),
+        (["import"], "error: Missing argument 'gatus|uptime-kuma|blackbox'. Choose from: gatus, uptime-kuma, blackbox"),
         (["run", "--log-level", "loud"], "error: Invalid value for '--log-level': 'loud' is not one of"),
         (["\x1b[31mred"], "error: No such command '\\x1b[31mred'."),
     ],

@@ -36,11 +36,12 @@ def environment(**more: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "PYTHONWARNINGS": "error", **more}
 
 
-async def monitor(*args: str, cwd: Path, **more: str) -> Result:
-    """Run `monitor` with *args* in *cwd*, *more* in its environment, to its end."""
+async def monitor(*args: str, cwd: Path, given: bytes = b"", **more: str) -> Result:
+    """Run `monitor` with *args* in *cwd*, *given* on its stdin, *more* in its environment, to its end."""
     with trio.fail_after(PATIENCE):
         done = await trio.run_process(
             [*PROGRAM, *args],
+            stdin=given,
             capture_stdout=True,
             capture_stderr=True,
             check=False,

@@ -39,14 +39,14 @@ async def test_it_asks_with_the_read_token_of_the_config(nursery: trio.Nursery, 
     face = PlainFace([shop("shop")], access=TOKENS)
     face.knows(down("shop"))
     address.leave(config.parent / "data", f"http://127.0.0.1:{await start(nursery, face)}")
-    found = await asked(Client.of(config, None, {}).get, "/api/v1/endpoints")
+    found = await asked(Client.of(config, None, {}).get, "/api/v1/endpoints", "endpoints")
     assert [each["state"] for each in found["endpoints"]] == ["down"]
 
 
 async def test_the_daemons_no_is_its_own_sentence(nursery: trio.Nursery, config: Path) -> None:
     url = f"http://127.0.0.1:{await start(nursery, PlainFace(access=TOKENS))}"
     with pytest.raises(RefusedError, match="nothing at this address, or nothing that you may see") as caught:
-        await asked(Client.of(config, url, {}).get, "/api/v1/endpoints/none")
+        await asked(Client.of(config, url, {}).get, "/api/v1/endpoints/none", "incident")
     assert caught.value.status == 404
 
 
@@ -84,7 +84,7 @@ def test_no_daemon_runs(config: Path) -> None:
     with pytest.raises(NoDaemonError, match="no daemon runs in"):
         Client.of(config, None, {})
     with pytest.raises(NoDaemonError, match=r"no daemon answers at http://127.0.0.1:1 \(--url\)"):
-        Client.of(config, "http://127.0.0.1:1", {}).get("/")
+        Client.of(config, "http://127.0.0.1:1", {}).get("/", "endpoints")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,8 @@ def test_what_is_no_url_is_told_without_showing_it(config: Path, url: str) -> No
     ("answer", "problem"),
     [
         (http(200, b"<html>"), r"does not answer as a monitor does \(HTTP 200, no JSON\)"),
+        (http(200, b'{"db": "ok"}'), r"does not answer as a monitor does \(no endpoints\)"),
+        (http(200, b"[]"), r"does not answer as a monitor does \(no endpoints\)"),
         (http(500, b'"oops"'), r"does not answer as a monitor does \(HTTP 500\)"),
         (http(302, b"", "Location: http://127.0.0.1:1/"), r"does not answer as a monitor does \(HTTP 302\)"),
         (b"SSH-2.0-x\r\n\r\n", "no answer from http://127"),
@@ -109,7 +111,7 @@ def test_what_is_no_url_is_told_without_showing_it(config: Path, url: str) -> No
 async def test_what_is_no_monitor(nursery: trio.Nursery, answer: bytes, problem: str) -> None:
     url = f"http://127.0.0.1:{await serve(nursery, answers(answer))}"
     with pytest.raises(MonitorError, match=problem):
-        await asked(Client(url=url).get, "/")
+        await asked(Client(url=url).get, "/", "endpoints")
 
 
 @pytest.mark.parametrize(
