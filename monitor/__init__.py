@@ -14,6 +14,7 @@ api         the public face of these
 plugins     finds installed checks and sinks
 probing     one probe: deadline and boundary around a check
 gauges      observations for Prometheus
+exposition  … in the format that it reads
 sinks       webhook, mail, Apprise, the log
 config      TOML to values, every mistake at once
 web         the page, the API, the live feed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.resources import files
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from monitor.web.access import Role
 from monitor.web.answers import missing, revalidated
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
+    from datetime import date, datetime
 
     from starlette.requests import Request
 
@@ -59,6 +61,11 @@ class Looks:
         )
         self._templates.filters.update(span=seconds_text, moment=moment, percent=percent, place=place)
 
+    def macro(self, template: str, name: str) -> Callable[..., Markup]:
+        """A part of a page that is made by itself: *name* in *template*, which shows its arguments and nothing else."""
+        found: Callable[..., Markup] = getattr(self._templates.get_template(template).module, name)
+        return found
+
     async def page(self, template: str, request: Request, caller: Caller, status: int = 200, **values: Any) -> Response:
         """A page for *caller*, with `links` relative to it, `live` and `admin` for who may, and the time as `now`.
 
@@ -82,17 +89,22 @@ def _printable(value: Any) -> Any:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def clock_time(moment: datetime, now: datetime) -> str:
-    """A moment for people, in UTC, with the day where that is not today's: `14:02`, `22 Nov 14:02`."""
-    if moment.date() == now.date():
+def clock_time(moment: datetime, today: date) -> str:
+    """A moment for people, in UTC, with the day where that is not *today*: `14:02`, `22 Nov 14:02`."""
+    if moment.date() == today:
         return f"{moment:%H:%M}"
-    day = f"{moment.day} {moment:%b}" if moment.year == now.year else f"{moment.day} {moment:%b %Y}"
+    day = f"{moment.day} {moment:%b}" if moment.year == today.year else f"{moment.day} {moment:%b %Y}"
     return f"{day} {moment:%H:%M}"
 
 
 def moment(when: datetime, now: datetime) -> Markup:
     """The same as an element that machines can read."""
-    text = f'<time datetime="{timestamp(when)}">{clock_time(when, now)}</time>'
+    return _time(when, now.date())
+
+
+@lru_cache(maxsize=4096)
+def _time(when: datetime, today: date) -> Markup:
+    text = f'<time datetime="{timestamp(when)}">{clock_time(when, today)}</time>'
     return Markup(text)  # noqa: S704 - digits and names of months
 
 

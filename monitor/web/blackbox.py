@@ -10,11 +10,9 @@ import math
 from typing import TYPE_CHECKING
 
 import attrs
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder, generate_latest
-from prometheus_client.registry import Collector
 from starlette.responses import PlainTextResponse, Response
 
+from monitor import exposition
 from monitor.core.model import Status, timestamp
 from monitor.core.quantities import seconds_text, shown
 from monitor.core.text import printable
@@ -57,8 +55,9 @@ class Blackbox:
             return PlainTextResponse(_in_words(module, endpoint, seen))
         if seen.status is Status.UNKNOWN:
             return failure(request, 503, f"The monitor could not tell: {seen.reason.message}.")
-        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encoder(_registry(endpoint, seen)), headers={"content-type": media_type})
+        media_type = exposition.media_type(request.headers.get("accept", ""))
+        body = exposition.written(_families(endpoint, seen), media_type)
+        return Response(body, headers={"content-type": media_type})
 
     def _asked(self, request: Request) -> tuple[Module, Endpoint]:
         """The module, and what it shall probe. Raises AskingError."""
@@ -90,21 +89,9 @@ def _patience(request: Request) -> float:
     return seconds - _FOR_THE_WAY if seconds > _FOR_THE_WAY else seconds
 
 
-def _registry(endpoint: Endpoint, seen: Observation) -> CollectorRegistry:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Seen(endpoint, seen))
-    return registry
-
-
-@attrs.frozen(eq=False)  # registries know collectors by identity
-class _Seen(Collector):
+def _families(endpoint: Endpoint, seen: Observation) -> Iterator[Family]:
     """One observation as families of metrics, without labels for whose it is: Prometheus has its own."""
-
-    endpoint: Endpoint
-    observation: Observation
-
-    def collect(self) -> Iterator[Family]:
-        yield from of_observations([(self.endpoint, self.observation)], lambda _: {})
+    return of_observations([(endpoint, seen)], lambda _: {})
 
 
 def _in_words(module: Module, endpoint: Endpoint, seen: Observation) -> str:
@@ -117,7 +104,7 @@ def _in_words(module: Module, endpoint: Endpoint, seen: Observation) -> str:
         *(f"fact {name}: {objects.encode(value).decode()}" for name, value in seen.facts.items()),
         "",
         "Metrics that would have been returned:",
-        generate_latest(_registry(endpoint, seen)).decode(),
+        exposition.written(_families(endpoint, seen)).decode(),
         "Module configuration:",
         f"[module.{module.name}]",
         f'check = "{module.kind}"',

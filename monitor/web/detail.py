@@ -134,13 +134,14 @@ class Detail:
 def _days(series: Series, today: int) -> Markup:
     """How each of the last days was, the latest at the end."""
     found = {point.at.toordinal(): point.uptime for point in series.points}
-    return drawing.bar([_day(found.get(today - ago)) for ago in reversed(range(DAYS))], DAYS)
+    return drawing.bar("".join([_day(found.get(today - ago)) for ago in reversed(range(DAYS))]), DAYS)
 
 
 def _day(uptime: float | None) -> str:
+    """The letter of a day."""
     if uptime is None:
-        return "none"
-    return "up" if uptime >= 1 else "degraded" if uptime >= _NEARLY else "down"
+        return drawing.LETTERS["none"]
+    return drawing.LETTERS["up" if uptime >= 1 else "degraded" if uptime >= _NEARLY else "down"]
 
 
 def _probed(endpoint: Endpoint, observation: Observation) -> Probed:

@@ -6,6 +6,7 @@ What is drawn here page.js keeps up to date (`bar` and `spark`), and chart.js re
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -26,57 +27,73 @@ if TYPE_CHECKING:
 PITCH = 4  # from cell to cell; the stylesheet has the dash, 2.6 long, and the width of each line
 _MIDDLES = {"up": (11,), "degraded": (14,), "down": (4, 18), "unknown": (11,), "none": (11,)}
 
-LETTERS = {"up": "u", "degraded": "g", "unknown": "x", "down": "d"}
+LETTERS = {"up": "u", "degraded": "g", "unknown": "x", "down": "d", "none": "n"}
+"""Results are a string of these, the oldest first."""
+_NAMES = {letter: name for name, letter in LETTERS.items()}
+
+NO_LEVEL = -1
+"""The height of a line where nothing was measured."""
 
 PHASES = ("resolve", "connect", "tls", "handshake", "processing", "dialogue", "transfer", "close")
 """In the order in which they happen; those of a plugin follow, and are drawn like the last."""
 WIDTH, HEIGHT = 960, 200  # of a chart
 
 
-def bar(statuses: Sequence[str], cells: int, at: datetime | None = None) -> Markup:
-    """The latest of *statuses* at the right end of *cells*; with *at*, when that began, it is kept up to date."""
-    shapes = "".join([f'<path class="{name}" d="{path}"/>' for name, path in paths(statuses, cells).items()])
-    letters = "".join([LETTERS.get(each, "") for each in statuses])
+def bar(letters: str, cells: int, at: datetime | None = None) -> Markup:
+    """The latest of *letters* at the right end of *cells*; with *at*, when that began, it is kept up to date."""
+    shapes = "".join([f'<path class="{name}" d="{path}"/>' for name, path in paths(letters, cells).items()])
     live = "" if at is None else f' data-letters="{letters}" data-at="{timestamp(at)}"'
     return Markup(  # noqa: S704 - of our own words and numbers
         f'<svg class="bar" viewBox="0 0 {cells * PITCH} 22" preserveAspectRatio="none" role="img"'
-        f' aria-label="{in_words(statuses) or "none yet"}"{live}>{shapes}</svg>'
+        f' aria-label="{in_words(letters) or "none yet"}"{live}>{shapes}</svg>'
     )
 
 
-def in_words(statuses: Sequence[str]) -> str:
+def in_words(letters: str) -> str:
     """What a bar shows, for those who do not see it: `2 down, 58 up`."""
-    counted = [(name, statuses.count(name)) for name in reversed(LETTERS)]
+    counted = [(name, letters.count(letter)) for name, letter in reversed(LETTERS.items()) if name != "none"]
     return ", ".join([f"{count} {name}" for name, count in counted if count])
 
 
-def paths(statuses: Sequence[str], cells: int) -> dict[str, str]:
+def paths(letters: str, cells: int) -> dict[str, str]:
     """The path of each status; what is not there yet is `none`."""
     found: dict[str, str] = {}
-    at = cells - len(statuses)
+    at = cells - len(letters)
     if at > 0:
         found["none"] = f"M0 11h{at * PITCH}"
-    for status, run in groupby(statuses[-cells:]):
-        length = sum(1 for _ in run)
+    for letter, run in groupby(letters[-cells:]):
+        status, length = _NAMES[letter], len(list(run))
         for middle in _MIDDLES[status]:
             found[status] = f"{found.get(status, '')}M{at * PITCH} {middle}h{length * PITCH}"
         at += length
     return found
 
 
-def spark(latencies: Sequence[float], cells: int) -> Markup:
-    """A line with the latest latency at the right end of *cells*, those that are NaN left out.
+def level(latency: float | None) -> int:
+    """How high a line is at a *latency* in seconds: in tenths of a millisecond; None: nothing was measured."""
+    return NO_LEVEL if latency is None else round(latency * 10_000)
 
-    Its points are in cells and tenths of a millisecond, upwards, so that page.js can add to them.
+
+def spark(levels: Sequence[int], cells: int) -> Markup:
+    """A line with the latest of *levels* at the right end of *cells*, those that are `NO_LEVEL` left out.
+
+    Its points are in cells and levels, upwards, so that page.js can add to them.
     """
-    first = cells - len(latencies)
-    points = [(first + i, round(each * 10_000)) for i, each in enumerate(latencies) if not math.isnan(each)]
-    top = max([1, *[y for _, y in points]])
-    line = " ".join([f"{x},{y}" for x, y in points])
+    places: Sequence[int] = range(cells - len(levels), cells)
+    if NO_LEVEL in levels:
+        places = tuple([x for x, y in zip(places, levels, strict=True) if y != NO_LEVEL])
+        levels = [y for y in levels if y != NO_LEVEL]
+    top, line = max([1, *levels]), _line(places) % tuple(levels)
     return Markup(  # noqa: S704 - numbers
         f'<svg class="spark" viewBox="0 -{top} {cells - 1} {top}" preserveAspectRatio="none" aria-hidden="true">'
         f'<polyline points="{line}" transform="scale(1 -1)"/></svg>'
     )
+
+
+@lru_cache(maxsize=1024)
+def _line(places: Sequence[int]) -> str:
+    """Points at *places*, whose levels are still to be put in: nearly every line has the same."""
+    return " ".join([f"{x},%d" for x in places])
 
 
 @attrs.frozen

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 import trio
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from monitor import violations
+from monitor import exposition, violations
 from monitor.core.model import State, Status
 from monitor.gauges import labels_of, of_observations
 from monitor.store import Record
@@ -68,14 +66,12 @@ class Metrics:
 
     async def scrape(self, request: Request, _caller: Caller) -> Response:
         """Everything, in the text format that the scraper asks for."""
-        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        media_type = exposition.media_type(request.headers.get("accept", ""))
         snapshot = await self._snapshot()
 
         def written() -> bytes:
-            registry = CollectorRegistry(auto_describe=False)
-            registry.register(_Shown(snapshot))
-            ProcessCollector(registry=registry)
-            return encoder(registry)
+            own = ProcessCollector(registry=None)
+            return exposition.written((*_Shown(snapshot).families(), *own.collect()), media_type)
 
         body = await trio.to_thread.run_sync(written, limiter=self._one_at_a_time)
         return Response(body, headers={"content-type": media_type})
@@ -114,13 +110,13 @@ class Metrics:
         )
 
 
-@attrs.frozen(eq=False)  # registries know collectors by identity
-class _Shown(Collector):
+@attrs.frozen
+class _Shown:
     """A snapshot as families of metrics."""
 
     snapshot: Snapshot
 
-    def collect(self) -> Iterator[Family]:
+    def families(self) -> Iterator[Family]:
         """Give every family once, with all of its samples."""
         yield from self._of_the_monitor()
         yield from self._of_schedules()
@@ -195,6 +191,8 @@ class _Shown(Collector):
 
 def _from_config(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels of the config under names that Prometheus takes, none of them twice, none of them ours."""
+    if not labels:
+        return {}
     named: dict[str, str] = {}
     seen: collections.Counter[str] = collections.Counter(_OWN_LABELS)
     for key, value in labels.items():

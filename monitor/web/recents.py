@@ -15,7 +15,7 @@ import trio
 
 from monitor.core.errors import StoreError
 from monitor.core.model import Status
-from monitor.web.drawing import bar, in_words, spark
+from monitor.web.drawing import LETTERS, bar, in_words, level, spark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,43 +34,38 @@ _NEWEST = 2**63 - 1
 _GOOD = (Status.UP, Status.DEGRADED)
 
 
+@attrs.frozen
+class Drawn:
+    """The latest results of one endpoint as the pages show them."""
+
+    words: str  # how many of which status
+    bar: Markup
+    spark: Markup
+
+
 @attrs.define(eq=False)
 class Recent:
     """The latest results of one endpoint, oldest first, at most `CELLS`."""
 
-    statuses: list[str] = attrs.field(factory=list)
-    latencies: array[float] = attrs.field(factory=lambda: array("f"))  # seconds; NaN where the probe was no good one
+    letters: str = ""  # of their statuses, as `LETTERS` has them
+    levels: array[int] = attrs.field(factory=lambda: array("q"))  # of their latencies; `NO_LEVEL`: it was no good one
     at: datetime | None = None  # when the latest began
-    _drawn: tuple[Markup, Markup] | None = None
+    _drawn: Drawn | None = None
 
     def add(self, result: Result) -> None:
         """Add what came next."""
-        self.statuses.append(result.status)
-        self.latencies.append(result.duration if result.status in _GOOD else math.nan)
-        del self.statuses[:-CELLS], self.latencies[:-CELLS]
+        self.letters = (self.letters + LETTERS[result.status])[-CELLS:]
+        self.levels.append(level(result.duration if result.status in _GOOD else None))
+        del self.levels[:-CELLS]
         self.at = result.started_at
         self._drawn = None
 
     @property
-    def words(self) -> str:
-        """How many of which status."""
-        return in_words(self.statuses)
-
-    @property
-    def bar(self) -> Markup:
-        """The statuses, as a picture."""
-        return self._pictures[0]
-
-    @property
-    def spark(self) -> Markup:
-        """The latencies, as a picture."""
-        return self._pictures[1]
-
-    @property
-    def _pictures(self) -> tuple[Markup, Markup]:
-        """Drawn once for all who look at them."""
+    def drawn(self) -> Drawn:
+        """Drawn once for all who look at it."""
         if self._drawn is None:
-            self._drawn = bar(self.statuses, CELLS, self.at), spark(self.latencies, CELLS)
+            words = in_words(self.letters)
+            self._drawn = Drawn(words, bar(self.letters, CELLS, self.at), spark(self.levels, CELLS))
         return self._drawn
 
 
@@ -81,6 +76,7 @@ class Recents:
         """Know nothing yet."""
         self._face = face
         self._known: dict[str, Recent] = {}
+        self._watched: set[str] = set()
         self._newest = 0
         self._read_at = -math.inf
 
@@ -94,12 +90,16 @@ class Recents:
         if now - self._read_at < FRESH:
             return
         self._read_at = now  # whoever comes meanwhile takes what is known: nobody waits twice
+        watched = {each.name for each in self._face.config.enabled}
+        known = self._known
+        if not watched <= self._watched:  # who came may have been here before: begin anew
+            known, self._newest = {}, 0
         try:
             found = await self._new_results()
         except StoreError:
             return
-        watched = {each.name for each in self._face.config.enabled}
-        self._known = {name: recent for name, recent in self._known.items() if name in watched}
+        self._watched = watched
+        self._known = {name: recent for name, recent in known.items() if name in watched}
         for result in reversed(found):
             if result.endpoint in watched:
                 self._known.setdefault(result.endpoint, Recent()).add(result)

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from monitor.web.drawing import LETTERS, paths
+from monitor.web.drawing import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,8 +93,7 @@ def test_what_the_script_draws_is_what_the_server_draws(service: Service, daemon
         [...bar.children].map(path => [path.getAttribute("class"), path.getAttribute("d")]),
     ]""")
     assert {"u", "d"} <= set(letters)
-    statuses = {letter: status for status, letter in LETTERS.items()}
-    assert dict(drawn) == paths([statuses[each] for each in letters], 60)
+    assert dict(drawn) == paths(letters, 60)
 
 
 def test_the_page_of_incidents_is_live(service: Service, daemon: Daemon, visit: Visit) -> None:

@@ -29,7 +29,9 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"plugin"}),
     frozenset({"telling"}),
     frozenset({"api"}),
-    frozenset({"plugins", "gauges", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}),
+    frozenset(
+        {"plugins", "gauges", "exposition", "probing", "sinks", "live", "holds", "agenda", "invariants", "heartbeats"}
+    ),
     frozenset({"config"}),
     frozenset({"web", "watching"}),
     frozenset(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -10,14 +9,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.rollup import Point, Rollup, Series
-from monitor.web.drawing import HEIGHT, LETTERS, PITCH, WIDTH, Chart, bar, chart, in_words, ordered, paths, spark
+from monitor.web.drawing import (
+    HEIGHT,
+    LETTERS,
+    NO_LEVEL,
+    PITCH,
+    WIDTH,
+    Chart,
+    bar,
+    chart,
+    in_words,
+    level,
+    ordered,
+    paths,
+    spark,
+)
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
 def test_every_status_has_a_shape_of_its_own() -> None:
-    assert paths(["up", "up", "degraded", "down", "unknown", "up"], 8) == {
+    assert paths("uugdxu", 8) == {
         "none": "M0 11h8",
         "up": "M8 11h8M28 11h4",
         "degraded": "M16 14h4",
@@ -27,30 +40,29 @@ def test_every_status_has_a_shape_of_its_own() -> None:
 
 
 def test_a_bar_in_words_begins_with_the_worst() -> None:
-    statuses = ["up", "down", "up", "degraded"]
-    assert in_words(statuses) == "1 down, 1 degraded, 2 up"
-    picture = bar(statuses, 60, NOON)
+    assert in_words("udug") == "1 down, 1 degraded, 2 up"
+    picture = bar("udug", 60, NOON)
     assert 'aria-label="1 down, 1 degraded, 2 up" data-letters="udug" data-at="2026-11-22T12:00:00.000Z"' in picture
     assert picture.count("<path") == 4
-    assert 'aria-label="none yet">' in bar([], 60)
+    assert 'aria-label="none yet">' in bar("", 60)
 
 
-@given(st.lists(st.sampled_from(sorted(LETTERS)), max_size=60))
-def test_every_cell_is_drawn_once(statuses: list[str]) -> None:
+@given(st.text(sorted(LETTERS.values()), max_size=60))
+def test_every_cell_is_drawn_once(letters: str) -> None:
     drawn: list[int] = []
-    for status, path in paths(statuses, 60).items():
+    for status, path in paths(letters, 60).items():
         for at, length in {(int(at), int(length)) for at, length in re.findall(r"M(\d+) \d+h(\d+)", path)}:
             cells = range(at // PITCH, (at + length) // PITCH)
             drawn += cells
-            assert status == "none" or all(statuses[cell - 60 + len(statuses)] == status for cell in cells)
+            assert status == "none" or all(letters[cell - 60 + len(letters)] == LETTERS[status] for cell in cells)
     assert sorted(drawn) == list(range(60))
 
 
 def test_a_spark_leaves_out_what_was_no_good_probe() -> None:
-    line = spark([0.084, math.nan, 0.05, 0.1], cells=10)
+    line = spark([level(each) for each in (0.084, None, 0.05, 0.1)], cells=10)
     assert 'points="6,840 8,500 9,1000"' in line
     assert 'viewBox="0 -1000 9 1000"' in line
-    assert 'points=""' in spark([math.nan], cells=10)
+    assert 'points=""' in spark([NO_LEVEL], cells=10)
 
 
 def series(*phases: dict[str, float] | None) -> Series:

@@ -33,18 +33,18 @@ async def test_only_what_is_new_is_read(autojump_clock: trio.testing.MockClock) 
     latest = Recents(face)
     probed(face, "a", Status.UP, Status.DOWN)
     await latest.refresh()
-    assert latest.of("a").statuses == ["up", "down"]
-    assert latest.of("a").latencies[0] == 0.125
+    assert latest.of("a").letters == "ud"
+    assert latest.of("a").levels[0] == 1250
     assert latest.of("a").at == NOW + timedelta(seconds=1)
-    assert latest.of("b").statuses == []
+    assert latest.of("b").letters == ""
 
     probed(face, "b", Status.UP)
     await latest.refresh()
-    assert latest.of("b").statuses == [], "one look a second is enough"
+    assert latest.of("b").letters == "", "one look a second is enough"
     await trio.sleep(FRESH)
     await latest.refresh()
-    assert latest.of("b").statuses == ["up"]
-    assert latest.of("a").statuses == ["up", "down"]
+    assert latest.of("b").letters == "u"
+    assert latest.of("a").letters == "ud"
 
 
 async def test_no_more_is_kept_than_is_shown(
@@ -55,8 +55,8 @@ async def test_no_more_is_kept_than_is_shown(
     latest = Recents(face)
     probed(face, "a", *[Status.DOWN] * 10, *[Status.UP] * CELLS)
     await latest.refresh()
-    assert latest.of("a").statuses == ["up"] * CELLS
-    assert len(latest.of("a").latencies) == CELLS
+    assert latest.of("a").letters == "u" * CELLS
+    assert len(latest.of("a").levels) == CELLS
 
 
 async def test_who_left_is_forgotten_and_a_new_database_is_begun_anew(autojump_clock: trio.testing.MockClock) -> None:
@@ -70,8 +70,25 @@ async def test_who_left_is_forgotten_and_a_new_database_is_begun_anew(autojump_c
     for _ in range(3):
         await trio.sleep(FRESH)
         await latest.refresh()
-    assert latest.of("a").statuses == []
-    assert latest.of("b").statuses == ["up"]
+    assert latest.of("a").letters == ""
+    assert latest.of("b").letters == "u"
+
+
+async def test_who_left_and_came_back_has_all_its_results(autojump_clock: trio.testing.MockClock) -> None:
+    face = PlainFace([shop("a"), shop("b")])
+    latest = Recents(face)
+    probed(face, "a", Status.UP, Status.DOWN)
+    probed(face, "b", Status.UP)
+    both, only = face.config.endpoints, (shop("b"),)
+    for endpoints, of_a in ((both, "ud"), (only, ""), (both, "ud"), (both, "ud")):
+        face.config = attrs.evolve(face.config, endpoints=endpoints)
+        face.store.broken = True
+        await trio.sleep(FRESH)
+        await latest.refresh()
+        face.store.broken = False
+        await trio.sleep(FRESH)
+        await latest.refresh()
+        assert (latest.of("a").letters, latest.of("b").letters) == (of_a, "u")
 
 
 async def test_while_the_database_is_away_what_was_known_stays(autojump_clock: trio.testing.MockClock) -> None:
@@ -82,4 +99,4 @@ async def test_while_the_database_is_away_what_was_known_stays(autojump_clock: t
     face.store.broken = True
     await trio.sleep(FRESH)
     await latest.refresh()
-    assert latest.of("a").statuses == ["up"]
+    assert latest.of("a").letters == "u"
