@@ -279,6 +279,7 @@ async def test_credentials_and_host_go_into_the_handshake(nursery: trio.Nursery)
 async def test_silence_is_asked_for(nursery: trio.Nursery, pause: float, status: str, message: str) -> None:
     async def chat(connection: trio_websocket.WebSocketConnection) -> None:
         await connection.get_message()
+        await connection.send_message("heard")
         await connection.send_message("before")
         await connection.get_message()
         await trio.sleep(pause)
@@ -286,8 +287,9 @@ async def test_silence_is_asked_for(nursery: trio.Nursery, pause: float, status:
         await connection.get_message()
 
     port = await serve_ws(nursery, chat)
-    # The pong comes after what was said before it.
-    steps = (Step(send="x"), Step(ping=True), Step(send="y"), Step(silent_for=Duration(0.3)))
+    # The ping is sent when the server speaks already, so the pong comes after what it says.
+    heard = Step(expect="text == 'heard'")
+    steps = (Step(send="x"), heard, Step(ping=True), Step(send="y"), Step(silent_for=Duration(0.3)))
     seen = await look(WebSocket(url=f"ws://127.0.0.1:{port}/", steps=steps))
     assert seen.status == status
     assert seen.reason.message.startswith(message)
