@@ -35,16 +35,19 @@ def written(families: Iterable[Family], media_type: str = TEXT) -> bytes:
     """Write *families*, gauges and counters; a name that Prometheus would not take gets underscores."""
     is_open = media_type == OPENMETRICS
     pairs = _Pairs()
-    lines = []
-    for family in families:
+    by_identity: dict[int, str] = {}  # many samples have the very same labels
+    kept, lines = list(families), []  # kept to the end, so that an identity stays what it is
+    for family in kept:
         name = _NOT_IN_A_NAME.sub("_", family.name)
         total = f"{name}_total" if family.type == "counter" else name
         doc = _escaped(family.documentation) if is_open else _without_breaks(family.documentation)
         lines.append(f"# HELP {name if is_open else total} {doc}\n# TYPE {name if is_open else total} {family.type}\n")
         for sample in family.samples:
-            labels = ",".join([pairs[each] for each in sorted(sample.labels.items())])
-            lines.append(f"{total}{{{labels}}} " if labels else f"{total} ")
-            lines.append(f"{floatToGoString(sample.value)}\n")  # type: ignore[no-untyped-call]  # theirs has no types
+            labels = by_identity.get(id(sample.labels))
+            if labels is None:
+                text = ",".join([pairs[each] for each in sorted(sample.labels.items())])
+                labels = by_identity[id(sample.labels)] = f"{{{text}}}" if text else ""
+            lines.append(f"{total}{labels} {floatToGoString(sample.value)}\n")  # type: ignore[no-untyped-call]
     if is_open:
         lines.append("# EOF\n")
     return "".join(lines).encode("utf-8", "replace")

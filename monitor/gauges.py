@@ -52,7 +52,7 @@ def of_observations(
         for phase, seconds in last.phases.items():
             add(name, "Duration of the probe by phase.", {**labels, "phase": phase}, seconds)
         for metric, more, value in _of_facts(endpoint, last):
-            add(metric.name, metric.doc, {**labels, **more}, value)
+            add(metric.name, metric.doc, {**labels, **more} if more else labels, value)
     yield from families.values()
 
 

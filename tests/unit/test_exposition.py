@@ -60,6 +60,18 @@ def test_the_bytes_are_those_of_prometheus_client(families: list[Family]) -> Non
         assert written(families, wanted) == encode(Known(families))
 
 
+def test_families_may_be_made_one_after_the_other() -> None:
+    made = (family(GaugeMetricFamily, "x", "", [({"number": str(number)}, number)]) for number in range(100))
+    lines = [line for line in written(made).decode().splitlines() if not line.startswith("#")]
+    assert lines == [f'x{{number="{number}"}} {number}.0' for number in range(100)]
+
+
+def test_samples_may_have_the_very_same_labels() -> None:
+    same = {"endpoint": "shop"}
+    found = written([family(GaugeMetricFamily, name, "", [(same, 1), (same, 2), ({}, 3)]) for name in ("x", "y")])
+    assert found.count(b'{endpoint="shop"}') == 4
+
+
 @pytest.mark.parametrize(
     ("accept", "given"),
     [
