@@ -116,6 +116,11 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
+def lasting_text(seconds: float) -> str:
+    """How long something goes on or went on, for people: nobody asks for fractions of a second, so `1 s` at least."""
+    return seconds_text(max(1, math.floor(seconds)))
+
+
 def shown(value: object) -> str:
     """*value* as a user wrote it in TOML, shortened: `"5s"`, `5`, `true`, `a table`, `an array`."""
     match value:

@@ -31,17 +31,19 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
-# Without a stylesheet: where that is depends on the path, and what is hidden must look like what is not there.
+# What is hidden must look like what is not there: nothing in it depends on the path.
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<h1>{title}</h1>
-<p>{detail}</p>
-{more}"""
-_SIGN_IN = '<p><a href="{url}">Sign in</a></p>\n'
+<title>{title} · Nursery Monitor</title>
+{style}<main class="narrow">
+<header><div><h1>{title}</h1><p>{detail}</p></div></header>
+{ways}</main>
+"""
+_STYLE = '<link rel="stylesheet" href="{url}">\n'
+_WAYS = '<nav aria-label="Back"><a href="{overview}">← Overview</a> · <a href="{login}">Sign in</a></nav>\n'
 
 LINKS = "monitor.links"
 """Under this key a request's scope holds its `Links` for those who may be anywhere."""
@@ -91,8 +93,9 @@ def failure(
     if asked.scope["path"].startswith(_FOR_PROGRAMS) or "text/html" not in asked.headers.get("accept", ""):
         return problem(status, detail, headers, **more)
     title, links = HTTPStatus(status).phrase.capitalize(), asked.scope.get(LINKS)
-    sign_in = _SIGN_IN.format(url=escape(links.login)) if links and status in (403, 404) else ""
-    page = _PAGE.format(title=escape(title), detail=escape(printable(detail)), more=sign_in)
+    style = _STYLE.format(url=escape(links.to("static/page.css"))) if links else ""
+    ways = _WAYS.format(overview=escape(links.overview), login=escape(links.login)) if links else ""
+    page = _PAGE.format(title=escape(title), detail=escape(printable(detail)), style=style, ways=ways)
     return HTMLResponse(page, status, headers)
 
 

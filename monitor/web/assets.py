@@ -15,10 +15,11 @@ from starlette.responses import HTMLResponse, Response
 
 from monitor.core.links import Links
 from monitor.core.model import timestamp
-from monitor.core.quantities import seconds_text
+from monitor.core.quantities import lasting_text, seconds_text
 from monitor.core.text import percent, printable
 from monitor.web.access import Role
 from monitor.web.answers import missing, revalidated
+from monitor.web.words import flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,9 @@ class Looks:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(span=seconds_text, moment=moment, percent=percent, place=place)
+        self._templates.filters.update(
+            span=seconds_text, lasting=lasting_text, moment=moment, percent=percent, place=place, flag=flag
+        )
 
     def macro(self, template: str, name: str) -> Callable[..., Markup]:
         """A part of a page that is made by itself: *name* in *template*, which shows its arguments and nothing else."""

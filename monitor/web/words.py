@@ -47,6 +47,11 @@ def _subject(names: Sequence[str]) -> str:
             return f"{len(names)} endpoints"
 
 
+def flag(name: str) -> str:
+    """What is so beside the state."""
+    return {"maintenance": "in maintenance", "suppressed": "held back"}.get(name, name)
+
+
 def counts(states: Sequence[State], flags: Sequence[str] = ()) -> str:
     """How many are in each state, worst first, and in maintenance: `1 down, 7 up, 1 in maintenance`."""
     number = Counter(states)

@@ -107,6 +107,31 @@ def test_the_page_of_incidents_is_live(service: Service, daemon: Daemon, visit: 
     assert page.evaluate("document.querySelector('main') === window.before"), "results alone change nothing here"
 
 
+def test_a_page_is_never_older_than_a_minute(service: Service, daemon: Daemon, visit: Visit) -> None:
+    page = visit(daemon(config(service)))
+    page.clock.install()
+    page.reload()
+    expect(page.locator("h1")).to_have_text("price feed is down")
+    expect(page.locator("#live")).to_have_text("· live")
+    page.wait_for_timeout(2000)
+    page.evaluate("document.querySelector('main').dataset.old = 'yes'")
+    page.clock.fast_forward(61_000)
+    expect(page.locator("main[data-old]")).to_have_count(0)
+
+
+def test_what_somebody_writes_stays(service: Service, daemon: Daemon, visit: Visit) -> None:
+    url = daemon(f'[monitor.access]\nadmin_token = "{TOKEN}"\n' + config(service))
+    page = visit(url + "/endpoints/price%20feed", extra_http_headers={"authorization": f"Bearer {TOKEN}"})
+    page.locator("#comment").fill("It is the cable.")
+    page.locator("#comment").blur()
+    page.wait_for_timeout(3000)  # the page of an endpoint is fetched anew with every result
+    expect(page.locator("#comment")).to_have_value("It is the cable.")
+    page.locator("#comment").fill("")
+    page.locator("#comment").blur()
+    page.evaluate("document.querySelector('main').dataset.old = 'yes'")
+    expect(page.locator("main[data-old]")).to_have_count(0)
+
+
 def test_the_chart_can_be_looked_into(service: Service, daemon: Daemon, visit: Visit) -> None:
     url = daemon(config(service))
     page = visit(url)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.core.quantities import ByteSize, Duration, seconds_text, shown
+from monitor.core.quantities import ByteSize, Duration, lasting_text, seconds_text, shown
 
 CENTURY = 100 * 365 * 86400
 
@@ -145,6 +145,13 @@ def test_a_printed_size_reads_back_the_same(size: int) -> None:
 )
 def test_a_span_for_people(seconds: float, text: str) -> None:
     assert seconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-3, "1 s"), (0.25, "1 s"), (1.99, "1 s"), (59.9, "59 s"), (190.7, "3 min 10 s")]
+)
+def test_nobody_counts_fractions_of_what_lasts(seconds: float, text: str) -> None:
+    assert lasting_text(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,7 @@ async def test_the_overview(nursery: trio.Nursery) -> None:
     links = [attributes["href"] for tag, attributes in page.tags if tag == "a"]
     assert links == [
         *("./", "incidents", "silences"),
+        "endpoints/price%20feed",  # what is wrong with it stands above the table
         "endpoints/shop",
         "endpoints/search",
         "endpoints/price%20feed",
@@ -136,7 +137,7 @@ async def test_the_worst_incident_comes_first(nursery: trio.Nursery) -> None:
         down("last"),
     )
     page = await get(nursery, face)
-    assert re.findall(r'<section class="incident (\w+)">\n<p><b>(\w+)', page.source) == [
+    assert re.findall(r'<section class="incident (\w+)">\n<p><b><a [^>]*>(\w+)', page.source) == [
         ("down", "last"),
         ("down", "first"),
         ("degraded", "slow"),
@@ -152,6 +153,7 @@ async def test_what_is_heard_shows_what_it_measured_itself(nursery: trio.Nursery
     page = await get(nursery, face)
     assert re.findall(r'<td class="latency">(.*?)</td>', page.source) == ["–", "250 ms"]
     assert 'class="spark"' not in page.source
+    assert "Latency by phase" not in (await get(nursery, face, "/endpoints/copy")).text
 
 
 async def test_many_incidents_do_not_bury_the_page(nursery: trio.Nursery) -> None:

@@ -55,12 +55,13 @@ async def test_the_prefix_without_its_slash_leads_to_the_page(http: httpx.AsyncC
         assert (await http.get("/a/monitor/a/monitor/healthz")).status_code == 404
 
 
-async def test_what_is_not_there_offers_the_form_at_its_own_address(http: httpx.AsyncClient) -> None:
+async def test_what_is_not_there_leads_on_and_looks_like_the_others(http: httpx.AsyncClient) -> None:
     async with http:
         for path in ("/nothing", "/a/monitor/nothing", "/a/nothing/at/all"):
             answer = await http.get(path, headers={"accept": "text/html"})
             assert answer.status_code == 404
-            assert f'href="{SITE}/a/monitor/login"' in answer.text
+            for there in ("", "login", "static/page.css"):
+                assert f'href="{SITE}/a/monitor/{there}"' in answer.text
 
 
 def test_links() -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.cli.terminal import padded, width
 from monitor.core.model import State
-from monitor.core.quantities import seconds_text
+from monitor.core.quantities import lasting_text, seconds_text
 from monitor.core.text import percent, printable
-from monitor.web.words import counts, headline, worst
+from monitor.web.words import counts, flag, headline, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ def lines(endpoints: Sequence[Mapping[str, Any]], now: datetime, terminal: Termi
     yield [(printable(headline(list(zip((each["name"] for each in endpoints), states, strict=True)))), *_loud(states))]
     if not endpoints:
         return
-    yield [(counts(states), "dim")]
+    yield [(counts(states, [name for each in endpoints for name in each.get("flags", ())]), "dim")]
     yield []
     rows = [_cells(each, now) for each in endpoints]
     columns = [max(width(row[index]) for row in [_HEADINGS, *rows]) for index in range(len(_HEADINGS))]
@@ -62,7 +62,7 @@ def _row(cells: Sequence[str], columns: Sequence[int]) -> str:
 def _cells(endpoint: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
     """State, name, since when, latency, uptime: those of `_HEADINGS`."""
     since, latency, uptime = endpoint.get("since"), endpoint.get("latency"), endpoint["uptime"].get("24h")
-    lasting = "" if since is None else seconds_text((now - datetime.fromisoformat(since)).total_seconds())
+    lasting = "" if since is None else lasting_text((now - datetime.fromisoformat(since)).total_seconds())
     return (
         endpoint["state"],
         printable(endpoint["name"]),
@@ -75,7 +75,7 @@ def _cells(endpoint: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
 def _remarks(endpoint: Mapping[str, Any], state: State) -> Iterator[Span]:
     """What holds its alerts back, and why it is not up."""
     if flags := endpoint.get("flags"):
-        yield (f"  [{', '.join(flags)}]", "yellow")
+        yield (f"  [{', '.join(map(flag, flags))}]", "yellow")
     reason = endpoint.get("reason")
     if state not in (State.UP, State.PENDING) and reason and reason["message"]:
         yield (f"  {printable(reason['message'])}", "dim")

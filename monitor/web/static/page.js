@@ -6,6 +6,7 @@ const FEED = new URL(document.currentScript.dataset.feed, document.baseURI);
 FEED.protocol = FEED.protocol === "https:" ? "wss:" : "ws:";
 const PAUSE = 1500; // milliseconds between two fetches at least
 const LONGEST_WAIT = 30000; // milliseconds before connecting again
+const MINUTE = 60000; // milliseconds: how old a page may say that it is, and how long something lasts
 
 let rows = new Map();
 let status = "";
@@ -118,11 +119,18 @@ async function refresh() {
   fetching = false;
 }
 
+// Does somebody write in a form of the page? It stays as it is then.
+function isWrittenIn() {
+  if (document.activeElement?.closest("main form")) return true;
+  return [...document.querySelectorAll("main form input")].some((each) => each.value !== each.defaultValue);
+}
+
 async function replace() {
-  if (document.activeElement?.closest("main form")) return; // somebody writes in it
+  if (isWrittenIn()) return;
   const answer = await fetch(location.href);
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (isWrittenIn()) return; // since it was asked for
   const focused = document.activeElement?.getAttribute("href");
   document.title = fresh.title;
   const before = document.querySelector("main");
@@ -168,3 +176,4 @@ function connect() {
 
 index();
 connect();
+setInterval(refresh, MINUTE);
