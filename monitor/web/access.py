@@ -51,6 +51,7 @@ class Caller:
     role: Role
     public: bool  # may visitors see the endpoints that are public?
     foreign: bool = False  # sent by a browser for a page of another site
+    identified: bool = False  # by a token or a session, not by where they are
 
     @property
     def reads(self) -> bool:
@@ -84,8 +85,8 @@ def identify(
         return Caller(Role.VISITOR, config.access.public, foreign=True)
     role = max(role_of(config.access, credential(values)), session)
     if role is Role.VISITOR and _is_local(config, values, local_address):
-        role = Role.READER
-    return Caller(role, config.access.public)
+        return Caller(Role.READER, config.access.public)
+    return Caller(role, config.access.public, identified=role is not Role.VISITOR)
 
 
 def bind_problem(listen: Listen, access: Access) -> str | None:

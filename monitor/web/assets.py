@@ -70,7 +70,7 @@ class Looks:
         return found
 
     async def page(self, template: str, request: Request, caller: Caller, status: int = 200, **values: Any) -> Response:
-        """A page for *caller*, with `links` relative to it, `live` and `admin` for who may, and the time as `now`.
+        """A page for *caller*: `links` relative to it, `live` and `admin` for who may, `who` signed in, if anybody, `now`.
 
         A page of a thousand endpoints takes longer than a probe may be late: it is made piece by piece.
         """
@@ -78,6 +78,7 @@ class Looks:
             links=Links.within(request.scope["path"]),
             live=caller.reads,
             admin=caller.role is Role.ADMIN,
+            who=caller.role.name.lower() if caller.identified else None,
             now=self._clock.wall(),
             **values,
         )

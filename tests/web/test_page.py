@@ -107,6 +107,7 @@ async def test_the_overview(nursery: trio.Nursery) -> None:
     page = await get(nursery, face)
     text = re.sub(r"\s+", " ", page.text)
     assert "price feed is down · Nursery Monitor" in text
+    assert "· Sign in ·" in text, "a reader by where they are"
     assert "1 down, 1 pending, 2 up" in text
     assert "price feed since 15:00, for 3 min 10 s no pong within 500 ms" in text
     assert "web2 of 2 up" in text
