@@ -70,7 +70,7 @@ class Looks:
         return found
 
     async def page(self, template: str, request: Request, caller: Caller, status: int = 200, **values: Any) -> Response:
-        """A page for *caller*: `links` relative to it, `live` and `admin` for who may, `who` signed in, if anybody, `now`.
+        """A page for *caller*: `links` relative to it, `live` and `admin` for who may, `who` signed in if any, `now`.
 
         A page of a thousand endpoints takes longer than a probe may be late: it is made piece by piece.
         """
