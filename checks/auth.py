@@ -19,6 +19,11 @@ class Basic:
     username: str = check_option(doc="the user")
     password: str = check_option(doc="the password", secret=True)
 
+    @property
+    def header(self) -> str:
+        """The value of the `Authorization` header (RFC 7617)."""
+        return basic(self.username, self.password)
+
 
 @attrs.frozen(kw_only=True)
 class Digest:
@@ -51,7 +56,11 @@ class OAuth2:
 class Auth:
     """How to authenticate: one of these."""
 
-    basic: Basic | None = check_option(default=None, doc="user and password: { username, password }")
+    basic: Basic | None = check_option(
+        default=None,
+        doc="user and password: { username, password }",
+        secret=lambda basic: (basic.header.partition(" ")[2],),
+    )
     bearer: str | None = check_option(default=None, doc="a token", validator=one_line, secret=True)
     digest: Digest | None = check_option(default=None, doc="user and password, unseen: { username, password }")
     oauth2: OAuth2 | None = check_option(
@@ -67,7 +76,7 @@ class Auth:
         """The value of the `Authorization` header; None where the server, or another one, has to be asked first."""
         if self.bearer is not None:
             return f"Bearer {self.bearer}"
-        return None if self.basic is None else basic(self.basic.username, self.basic.password)
+        return None if self.basic is None else self.basic.header
 
 
 def basic(username: str, password: str) -> str:

@@ -245,7 +245,7 @@ class Conversation:
                 if step.next:
                     self._fail(Code.EXPECTATION, complaint)
                 skipped += 1
-        others = f", {skipped} others came" if skipped else ""
+        others = f", {skipped} other{'s' if skipped > 1 else ''} came" if skipped else ""
         self._fail(Code.TIMEOUT, f"no message with {step.expect} within {seconds_text(step.within or 0)}{others}")
 
     async def _close(self, connection: WebSocketConnection) -> None:

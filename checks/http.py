@@ -19,7 +19,7 @@ from checks.auth import USER_AGENT, Auth, basic
 from checks.connecting import Proxied
 from checks.documents import parsed
 from checks.http_steps import STEP_FACTS, Request, Step, compiled
-from checks.options import headers, http_url, json_value, method
+from checks.options import headers, http_url, json_value, method, not_negative
 from checks.redirects import location_of
 from monitor.api import (
     TLS,
@@ -61,7 +61,7 @@ class Http(Proxied):
     )
     steps: tuple[Request, ...] = check_option(default=(), doc="requests to make one after another, in one visit")
     follow_redirects: bool = check_option(default=True, doc="follow redirects")
-    max_redirects: int = check_option(default=5, doc="how many at most")
+    max_redirects: int = check_option(default=5, doc="how many at most", validator=not_negative)
     allow_downgrade: bool = check_option(default=False, doc="follow a redirect from https to http")
     allow_private: bool = check_option(default=False, doc="follow a redirect from a public to a private address")
     addresses: Literal["any", "all"] = check_option(
@@ -77,8 +77,6 @@ class Http(Proxied):
             raise OptionError("json", "expected either body or json, got both")
         if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
             raise OptionError("auth", "expected either auth or an Authorization header, got both")
-        if self.max_redirects < 0:
-            raise OptionError("max_redirects", f"expected zero or more, got {self.max_redirects}")
         if self.steps and (self.method != "GET" or self.body is not None or self.json is not None):
             raise OptionError("steps", "expected no method, body or json beside steps, each of which has its own")
         if self.steps:

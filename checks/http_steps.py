@@ -110,18 +110,23 @@ class Step:
 
 
 def compiled(requests: tuple[Request, ...], facts: Mapping[str, Fact]) -> tuple[Step, ...]:
-    """Every step with its expressions over *facts*. Raises OptionError for the first that cannot work."""
+    """Every step with its expressions over *facts*. Raises OptionError, or a group of them: all that cannot work."""
     if len(requests) > MOST:
         raise OptionError("steps", f"expected at most {MOST} steps, got {len(requests)}")
-    steps, saved = [], set[str]()
+    steps, saved, wrong = [], set[str](), list[OptionError]()
     for index, request in enumerate(requests):
         for option, text in _texts(request):
             for name in _PLACEHOLDER.findall(text):
                 if name not in saved:
                     known = f"; saved are {', '.join(sorted(saved))}" if saved else ""
-                    raise OptionError(f"steps[{index}].{option}", f"no step before saves {shown(name)}{known}")
-        steps.append(_step(request, index, facts))
+                    wrong.append(OptionError(f"steps[{index}].{option}", f"no step before saves {shown(name)}{known}"))
+        try:
+            steps.append(_step(request, index, facts))
+        except OptionError as exc:
+            wrong.append(exc)
         saved |= request.save.keys()
+    if wrong:
+        raise wrong[0] if len(wrong) == 1 else ExceptionGroup("steps", wrong)
     return tuple(steps)
 
 

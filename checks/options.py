@@ -8,11 +8,23 @@ from datetime import date, time
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from monitor.api import NameServer, Proxy, headers_without, is_host, is_token, shown, url_with
+from monitor.api import (
+    ExpectationError,
+    NameServer,
+    Proxy,
+    compile_all,
+    headers_without,
+    is_host,
+    is_token,
+    shown,
+    url_with,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from monitor.api import Fact
 
 DnsType = Literal[
     "A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TLSA",
@@ -113,12 +125,30 @@ def between(least: int, most: int) -> Callable[[int], None]:
     return rule
 
 
+def expression_over(facts: Mapping[str, Fact]) -> Callable[[str], None]:
+    """Make a rule: an expression over *facts*, and nothing else. Of many steps, each tells its own mistakes."""
+
+    def rule(source: str) -> None:
+        try:
+            compile_all((source,), facts, timed=False)
+        except ExpectationError as exc:
+            raise ValueError(str(exc)) from exc
+
+    return rule
+
+
 def hex_digits(text: str) -> None:
     """Bytes, two hexadecimal digits each; spaces between them do no harm."""
     try:
         bytes.fromhex(text)
     except ValueError as exc:
         raise ValueError(f'expected hexadecimal digits such as "e3 00 04", got {shown(text)}') from exc
+
+
+def not_negative(number: int) -> None:
+    """A number of times."""
+    if number < 0:
+        raise ValueError(f"expected zero or more, got {number}")
 
 
 def method(name: str) -> None:

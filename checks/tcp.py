@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import attrs
 
 from checks.connecting import CONNECTION_FACTS, Connecting
-from checks.options import host_of, port_of, tcp_url
+from checks.options import expression_over, host_of, port_of, tcp_url
 from checks.starttls import PHASE, Protocol, agree
 from monitor.api import (
     Code,
     Duration,
-    ExpectationError,
     Expectations,
     Expression,
     Fact,
@@ -40,7 +39,9 @@ class TcpStep:
     """One step: send something, or wait for an answer."""
 
     send: str | None = check_option(default=None, doc='text to send; a line ends with "\\r\\n"')
-    expect: Expression | None = check_option(default=None, doc="wait until this is true of what came")
+    expect: Expression | None = check_option(
+        default=None, doc="wait until this is true of what came", validator=expression_over(_STEP_FACTS)
+    )
     within: Duration | None = check_option(default=None, doc="how long to wait; default: what the deadline leaves")
 
     def __attrs_post_init__(self) -> None:
@@ -69,7 +70,6 @@ class Tcp(Connecting):
         super().__attrs_post_init__()
         if self.tls and self.starttls is not None:
             raise OptionError("starttls", "expected either tls or starttls, got both")
-        _ = self._expectations  # compiled now, so that a mistake is the config's
 
     async def probe(self, probe: Probe) -> Verdict:
         """Connect, secure the connection, go through the steps."""
@@ -92,13 +92,9 @@ class Tcp(Connecting):
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:
         """One for each step, empty where the step expects nothing."""
-        compiled = []
-        for index, step in enumerate(self.steps):
-            try:
-                compiled.append(compile_all(() if step.expect is None else (step.expect,), _STEP_FACTS))
-            except ExpectationError as exc:
-                raise OptionError(f"steps[{index}].expect", str(exc)) from exc
-        return tuple(compiled)
+        return tuple(
+            compile_all(() if step.expect is None else (step.expect,), _STEP_FACTS, timed=False) for step in self.steps
+        )
 
 
 class _Talk:

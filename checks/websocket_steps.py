@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from checks.options import hex_digits, json_value
+from checks.options import expression_over, hex_digits, json_value
 from monitor.api import Duration, Expression, Fact, check_option
 
 STEP_FACTS = {
@@ -25,7 +25,9 @@ class Step:
     send: str | None = check_option(default=None, doc="text to send")
     send_json: Any = check_option(default=None, doc="a value to send as JSON, in a text", validator=json_value)
     send_hex: str | None = check_option(default=None, doc="bytes to send, as hexadecimal digits", validator=hex_digits)
-    expect: Expression | None = check_option(default=None, doc="wait for a message for which this is true")
+    expect: Expression | None = check_option(
+        default=None, doc="wait for a message for which this is true", validator=expression_over(STEP_FACTS)
+    )
     silent_for: Duration | None = check_option(default=None, doc="no message must come for so long")
     ping: bool = check_option(default=False, doc="ping, and wait for the pong")
     next: bool = check_option(default=False, doc="the next message must be it, none is skipped")

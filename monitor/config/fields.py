@@ -55,6 +55,8 @@ def mistakes(exc: Exception, *under: str | int) -> Found:
     """What *exc*, raised by a hook or a constructor, says about the value at the path *under*."""
     if isinstance(exc, Mistakes):
         return [((*under, *path), message) for path, message in exc.found]
+    if isinstance(exc, ExceptionGroup):
+        return [mistake for each in exc.exceptions for mistake in mistakes(each, *under)]
     if isinstance(exc, OptionError):
         steps = tuple(int(step) if step.isdigit() else step for step in _STEP.findall(exc.option))
         return [((*under, *steps), _sentence(exc))]

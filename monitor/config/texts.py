@@ -6,6 +6,7 @@ What was inserted is not read again, and it is remembered, so that it is masked 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -108,6 +109,8 @@ def remember_passwords(text: str, masker: Masker) -> None:
     for match in _PASSWORD.finditer(text):
         masker.remember(match[2])
         masker.remember(unquote(match[2]))
+        # A short one is too little in base64 to be found there by itself.
+        masker.remember(b64encode(unquote(f"{match[1]}:{match[2]}").encode("utf-8", "surrogatepass")).decode())
 
 
 def without_password(text: str) -> str:

@@ -159,15 +159,16 @@ def compile_value(source: str, facts: Mapping[str, Fact] | None) -> Expression:
         raise ExpectationError(0, str(exc)) from exc
 
 
-def compile_all(sources: Sequence[str], facts: Mapping[str, Fact] | None) -> Expectations:
+def compile_all(sources: Sequence[str], facts: Mapping[str, Fact] | None, *, timed: bool = True) -> Expectations:
     """Compile *sources*, checked against the declared *facts* (None: the check declares none, any name may be).
 
-    `latency` and `phases` are known to all. Raises ExpectationError for the first source that cannot be used.
+    `latency` and `phases` are known as well, where what is looked at is *timed*. Raises ExpectationError for the first
+    source that cannot be used.
     """
     expressions, names = [], set[str]()
     for index, source in enumerate(sources):
         try:
-            expression, mentioned = _compiled(source, facts)
+            expression, mentioned = _compiled(source, facts, timed=timed)
         except cel_checks.RefusalError as exc:
             raise ExpectationError(index, str(exc)) from exc
         expressions.append(expression)
@@ -181,10 +182,10 @@ def compile_all(sources: Sequence[str], facts: Mapping[str, Fact] | None) -> Exp
 
 
 def _compiled(
-    source: str, facts: Mapping[str, Fact] | None, *, truth: bool = True
+    source: str, facts: Mapping[str, Fact] | None, *, truth: bool = True, timed: bool = True
 ) -> tuple[Expression, frozenset[str]]:
     program = cel_checks.compiled(source)
-    known = {**(facts or {}), **_ALWAYS}
+    known = {**(facts or {}), **(_ALWAYS if timed else {})}
     outline = cel.outline(source, program, known)
     cel_checks.check(outline, known, declared=facts is not None, truth=truth)
     expression = Expression(

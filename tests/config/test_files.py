@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -176,3 +177,9 @@ def test_what_is_secret_by_its_nature_is_masked_in_clear(tmp_path):
     config = load(write(tmp_path / "config.toml", endpoint("a", more)), environ={})
     shown = config.masker("in-clear-1 in-clear-2 in-clear-3 in-clear-4 in-clear-5 not-a-secret user")
     assert shown == "*** *** *** *** *** not-a-secret user"
+
+
+def test_what_goes_to_a_server_as_basic_is_masked_however_short_the_password(tmp_path):
+    auth = 'auth = { basic = { username = "user", password = "pw" } }\n'
+    config = load(write(tmp_path / "config.toml", endpoint("a", auth)), environ={})
+    assert config.masker("Basic " + base64.b64encode(b"user:pw").decode()) == "Basic ***"

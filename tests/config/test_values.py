@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,6 +109,8 @@ def test_passwords_of_urls(texts, masker, url, shown):
 def test_a_password_is_masked_as_it_is_sent_too(texts, masker):
     texts.read("https://user:p%40ssword@example.org/")
     assert masker("p%40ssword p@ssword") == "*** ***"
+    texts.read("https://user:pw@example.org/")
+    assert masker("Basic " + base64.b64encode(b"user:pw").decode()) == "Basic ***"
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,6 @@ async def test_steps_under_starttls(nursery: trio.Nursery, ca_file: Path) -> Non
         ({"url": "http://127.0.0.1:22"}, "url"),
         ({"url": "tcp://me@127.0.0.1:22"}, "url"),
         ({"url": "tcp://127.0.0.1:25", "tls": True, "starttls": "smtp"}, "starttls"),
-        ({"url": "tcp://127.0.0.1:25", "steps": (expect("no_such_fact"),)}, "steps[0].expect"),
     ],
 )
 def test_what_cannot_be_is_a_mistake_of_the_config(options: dict[str, Any], option: str) -> None:

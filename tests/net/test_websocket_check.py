@@ -128,7 +128,7 @@ NEVER = Expression("text == 'never'")
     ("steps", "code", "message"),
     [
         ((Step(send="x"), Step(expect=NEVER, within=Duration(0.2))), "timeout",
-         "no message with text == 'never' within 200 ms, 1 others came"),
+         "no message with text == 'never' within 200 ms, 1 other came"),
         ((Step(send="x"), Step(expect=NEVER, next=True)), "expectation", "expected text == 'never', got text = \"x\""),
         ((Step(send="x"), Step(expect=NEVER)), "timeout", "no answer within 500 ms (during dialogue)"),
     ],
