@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from monitor.config import Config
 
-_WANT_A_RESTART = ("listen", "data_dir", "plugins")
+_WANT_A_RESTART = {"listen": "monitor.listen", "data_dir": "monitor.data_dir", "plugins": "plugins"}  # where it stands
 _TABLES = ("endpoints", "sinks")
 _KEYS = {"self_sinks": "sinks"}  # as the file calls them
 _NOT_SETTINGS = frozenset({*_WANT_A_RESTART, *_TABLES, "path", "masker", "sights"})
@@ -40,8 +40,8 @@ class Changes:
 def changes(before: Config, after: Config) -> Changes:
     """Say what *after* changes. Raises ConfigError where that wants a restart."""
     if problems := [
-        Problem(str(after.path), None, key, f"a change of {key} needs a restart")
-        for key in _WANT_A_RESTART
+        Problem(str(after.path), None, place, f"a change of {key} needs a restart")
+        for key, place in _WANT_A_RESTART.items()
         if getattr(before, key) != getattr(after, key)
     ]:
         raise ConfigError(problems)

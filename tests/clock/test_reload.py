@@ -112,6 +112,7 @@ async def test_what_wants_a_restart_is_refused(
         await daemon.reloader.reload()
     assert (daemon.config, daemon.applied) == (before, [])
     assert [each.message for each in daemon.reloader.problems] == [mistake]
+    assert daemon.reloader.problems[0].path in {"monitor.data_dir", "plugins"}
     daemon.file = before
     await daemon.reloader.reload()
     assert daemon.reloader.problems == ()
