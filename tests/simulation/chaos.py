@@ -181,6 +181,7 @@ async def descriptors(world: World, rand: random.Random) -> None:
             await trio.sleep(span(rand, 1.0, 20 * MINUTE))
         finally:
             world.no_descriptors = False
+            world.itself.hidden_until = trio.current_time()
 
 
 async def stuck_dns(world: World, rand: random.Random) -> None:
@@ -190,6 +191,7 @@ async def stuck_dns(world: World, rand: random.Random) -> None:
             await trio.sleep(span(rand, 1.0, 20 * MINUTE))
         finally:
             world.no_workers = None
+            world.itself.hidden_until = trio.current_time()
             free.set()
 
 

@@ -28,6 +28,7 @@ class Itself:
     def __init__(self, world: World) -> None:
         self.answered_at = -1e9
         self.trouble_at = -1e9
+        self.hidden_until = -1e9  # for want of descriptors or DNS workers nobody saw that the network was gone
         self.absences: list[tuple[float, float]] = []  # of the network, that must have been told of
         self._world = world
 
@@ -64,7 +65,8 @@ class Itself:
         same = (life, failures, reloaded_at) == (world.life, world.failures, world.reloaded_at) and world.steady
         now = trio.current_time()
         to_tell = world.scenario.references and world.daemon.config.self_sinks
-        if to_tell and same and now - since > patience + APART and world.stalled_at < since:
+        blind = world.no_descriptors or world.no_workers is not None or self.hidden_until > since
+        if to_tell and same and now - since > patience + APART and world.stalled_at < since and not blind:
             self.absences.append((since, now))
 
 
