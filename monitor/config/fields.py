@@ -19,7 +19,7 @@ import attrs
 import cattrs
 
 from monitor.config import Listen
-from monitor.config.positions import deeper
+from monitor.config.positions import deeper, text_of
 from monitor.config.scalars import expression, listen, moment, number, time_of_day, truth, whole
 from monitor.core.errors import PluginError, describe
 from monitor.core.hints import did_you_mean
@@ -47,7 +47,7 @@ class Mistakes(ValueError):  # noqa: N818 - more than one
 
     def __init__(self, found: Found) -> None:
         """Carry *found*."""
-        super().__init__("; ".join(message for _, message in found))
+        super().__init__("; ".join(f"{text_of(path)}: {message}" if path else message for path, message in found))
         self.found = found
 
 

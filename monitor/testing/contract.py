@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     Options = Mapping[str, Any] | Callable[[int], Mapping[str, Any]]
 
 _PULSE = 0.05  # seconds between two beats of a loop that is not blocked
-_BLOCKED = 2.0  # seconds without a beat
+_STALL = 0.5  # seconds without a beat: once it may import something, not in probe after probe
+_BLOCKED = 2.0  # seconds without a beat after which none is waited for any more
 _GRACE = 2.0  # seconds: more than any machine needs to end what is cancelled
 _SETTLE = 1.0  # seconds for what has ended to be gone
 _LONG = 60.0  # seconds: a deadline that does not pass
@@ -122,15 +123,19 @@ class _Trial:
     def _wait(self, thread: threading.Thread) -> None:
         """Wait until it is over, or the check blocks the loop."""
         beats, still = -1, 0
+        stalled: Record | None = None  # the probe in which it was seen first
         while not self._over.wait(_PULSE):
             still = still + 1 if self._beats == beats else 0
             beats = self._beats
-            if still * _PULSE < _BLOCKED or self._now is None:
+            if still * _PULSE < _STALL or self._now is None:
                 continue
             where, record = self._now
             if place := record.place_of_running(thread):
-                self._broken.append(f"{where}: it blocks the event loop, at {place}: await it, or use probe.in_thread")
-                return
+                stalled = stalled or record
+                if stalled is not record or still * _PULSE >= _BLOCKED:
+                    text = f"{where}: it blocks the event loop, at {place}: await it, or use probe.in_thread"
+                    self._broken.append(text)
+                    return
 
     def _in_thread(self) -> None:
         try:

@@ -133,6 +133,15 @@ class Blocks(Good):
 
 
 @attrs.frozen(kw_only=True)
+class Dawdles(Good):
+    """It stops the loop for a while, again and again."""
+
+    async def probe(self, probe: Probe) -> Verdict:
+        UNTIL_THE_END.wait(1)
+        return Verdict.up()
+
+
+@attrs.frozen(kw_only=True)
 class Clings(Good):
     """It stays."""
 

@@ -40,6 +40,7 @@ AT = "at bad_checks.py:"
 BY_PROBE = {
     "Telltale": ["the option password is a secret, and stands in its target"],
     "Blocks": [f"with nobody at its port: it blocks the event loop, {AT}", "await it, or use probe.in_thread"],
+    "Dawdles": [f"with a server that hangs up: it blocks the event loop, {AT}", "await it, or use probe.in_thread"],
     "Clings": ["with nobody at its port: it holds on after its deadline, ", "let trio.Cancelled pass"],
     "Swallows": ["when it is cancelled: it answers all the same: let trio.Cancelled pass"],
     "Replaces": ["when it is cancelled: it raises RuntimeError: it went wrong: let trio.Cancelled pass"],
@@ -109,7 +110,7 @@ def test_the_server_given_must_do() -> None:
 
 
 def test_options_that_do_not_fit_are_told() -> None:
-    with pytest.raises(ContractError, match='given: expected a whole number, got "x"'):
+    with pytest.raises(ContractError, match='given: port: expected a whole number, got "x"'):
         check_contract(Good, {"port": "x"})
 
 
