@@ -17,6 +17,7 @@ import logging.handlers
 import os
 import queue
 import select
+import sys
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -85,16 +86,21 @@ def plain(*, mask: Callable[[str], str]) -> Iterator[None]:
 @contextlib.contextmanager
 def printed() -> Iterator[None]:
     """What is printed while the block runs, by a check or a library, is logged: masked, and held up by no reader."""
-    with contextlib.redirect_stdout(_Printed(logging.INFO)), contextlib.redirect_stderr(_Printed(logging.WARNING)):
+    out, err = _Printed(sys.stdout, logging.INFO), _Printed(sys.stderr, logging.WARNING)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield
 
 
 class _Printed(io.TextIOBase):
     """A stream whose lines go to the log."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, instead_of: TextIO, level: int) -> None:
+        self._instead_of = instead_of
         self._level = level
         self._begun = ""
+
+    def fileno(self) -> int:
+        return self._instead_of.fileno()  # for who hands it to a program, or to `faulthandler`
 
     def writable(self) -> bool:
         return True

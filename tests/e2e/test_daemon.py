@@ -264,6 +264,7 @@ class Talks(Check):
     async def probe(self, probe: Probe) -> Verdict:
         print("the password is sesame-open", "x" * 1000)
         print("a warning", file=sys.stderr)
+        print("written to", sys.stderr.fileno())
         return Verdict.up()
 
 @attrs.frozen(kw_only=True)
@@ -325,6 +326,7 @@ async def test_what_a_check_prints_is_logged_masked_and_waits_for_no_reader(worl
         await until(printed_much, "what is printed is in the log")
         await up(running)
         assert "WARNING monitor.logs: printed: a warning" in running.log
+        assert "printed: written to 2" in running.log
         assert await running.stop() == 0
         assert running.process.stdout is not None
         assert await rest(running.process.stdout) == b""
