@@ -215,12 +215,19 @@ def test_axe_finds_nothing(service: Service, daemon: Daemon, visit: Visit, schem
 
 def test_the_keyboard_reaches_every_endpoint(service: Service, daemon: Daemon, visit: Visit) -> None:
     page = visit(daemon(config(service)))
+    expect(page.locator("h1")).to_have_text("price feed is down")
+    expect(row(page, "shop").locator(".word")).to_contain_text("Up")
     reached = []
-    for _ in range(8):
+    for _ in range(6):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent"))
-    assert reached[:5] == ["Overview", "Incidents", "Silences", "shop", "price feed"]
-    page.get_by_role("link", name="shop").focus()
+    assert reached == ["Overview", "Incidents", "Silences", "price feed", "shop", "price feed"]
+    page.evaluate("document.querySelector('main').dataset.old = 'yes'")
+    service.status = 503
+    expect(page.locator("h1")).to_have_text("shop and price feed are down")
+    expect(page.locator("main[data-old]")).to_have_count(0)
+    assert page.evaluate("document.activeElement.closest('tr').dataset.name") == "price feed", "it stays in the table"
+    row(page, "shop").get_by_role("link", name="shop").focus()
     page.keyboard.press("Enter")
     expect(page.locator("h1")).to_have_text(re.compile("^shop"))
 

@@ -132,13 +132,15 @@ async function replace() {
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (isWrittenIn()) return; // since it was asked for
   const focused = document.activeElement?.getAttribute("href");
+  const inTable = Boolean(document.activeElement?.closest("table")); // an incident above it leads to the same page
   document.title = fresh.title;
   const before = document.querySelector("main");
   const after = document.adoptNode(fresh.querySelector("main"));
   keepNewer(after);
   before.replaceWith(after);
   document.dispatchEvent(new Event("replaced"));
-  if (focused) document.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  const links = focused ? [...document.querySelectorAll(`a[href="${CSS.escape(focused)}"]`)] : [];
+  links.find((each) => Boolean(each.closest("table")) === inTable)?.focus();
   index();
 }
 
