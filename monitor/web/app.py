@@ -98,7 +98,8 @@ class _Guarded:
             return missing(request)
         if method not in there:
             methods = [each for name in there for each in (("GET", "HEAD") if name == "GET" else (name,))]
-            only = f"{' and '.join(methods)} {'works' if len(methods) == 1 else 'work'}"
+            *others, last = methods
+            only = f"{', '.join(others)} and {last} work" if others else f"{last} works"
             return failure(request, 405, f"Only {only} here.", {"allow": ", ".join(methods)})
         way = ways[method]
         if not caller.belongs_to(way.audience):

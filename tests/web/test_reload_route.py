@@ -74,6 +74,7 @@ async def test_a_reader_is_told_what_is_missing(admin: httpx.AsyncClient) -> Non
     assert "admin_token" in answer.json()["detail"]
     got = await admin.get("/-/reload")
     assert (got.status_code, got.headers["allow"], got.json()["detail"]) == (405, "POST", "Only POST works here.")
+    assert (await admin.put("/api/v1/silences")).json()["detail"] == "Only GET, HEAD and POST work here."
 
 
 async def test_readyz_tells_readers_that_the_last_reload_was_refused(face: PlainFace, admin: httpx.AsyncClient) -> None:
