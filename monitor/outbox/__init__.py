@@ -136,7 +136,7 @@ class Outbox:
         due_at = await self._store.next_due(sinks=tuple(self._sinks))
         if due_at is not None and due_at - self._steady.now() > timedelta(seconds=LONGEST_RETRY_AFTER):
             self._steady.catch_up(due_at)
-        now, moment = self._steady.now(), self._clock.monotonic()
+        now, moment = self._clock.wall(), self._clock.monotonic()  # by which it was written down what was sent
         for name, limit in [(name, each.per_minute) for name, each in self._sinks.items()]:
             if limit is not None:
                 sent = await self._store.sent(name, since=now - timedelta(seconds=WINDOW), limit=limit)

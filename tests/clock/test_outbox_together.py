@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -94,10 +95,11 @@ def settings(sink: Sink, **changes: Any) -> SinkSettings:
 
 @contextlib.asynccontextmanager
 async def running(
-    data_dir: Path, *sinks: SinkSettings, rand: PlainRand | None = None
+    data_dir: Path, *sinks: SinkSettings, rand: PlainRand | None = None, skew: timedelta = timedelta(0)
 ) -> AsyncIterator[tuple[Store, Outbox]]:
     """A store that is opened and closed with the outbox, as a process would."""
     clock = TrioClock()
+    clock.skew = skew
     async with open_store(data_dir, clock=clock, run_sync=run_here) as store:
         outbox = Outbox(
             store,
@@ -352,6 +354,18 @@ class TestPace:
             await trio.sleep(100)
         assert [moment for moment, _ in chat.told] == [0.0, 0.0, 60.0]
         assert grouped.told == [(1.0, ["b0", "b1", "b2"]), (11.0, ["one more"])], "a digest is one message"
+
+    async def test_what_was_sent_before_a_restart_counts_by_a_clock_that_was_set_back(self, autojump_clock, tmp_path):
+        ops, rand, back = Recording(), PlainRand(), -timedelta(hours=2)
+        limited = settings(ops, max_per_minute=1)
+        async with running(tmp_path, limited, rand=rand, skew=back) as (store, _):
+            for number in range(2):  # by the clock as it was before
+                await announce(store, f"a{number}", endpoint=f"endpoint {number}")
+        async with running(tmp_path, limited, rand=rand, skew=back):
+            await trio.sleep(10)
+        async with running(tmp_path, limited, rand=rand, skew=back):
+            await trio.sleep(100)
+        assert ops.told == [(0.0, ["a0"]), (60.0, ["a1"])]
 
     async def test_a_sink_that_fails_is_tried_with_one_at_a_time_until_it_answers(self, autojump_clock, tmp_path):
         ops, well = Recording(script=[10.0] * 1000), Recording()
