@@ -32,7 +32,7 @@ WINDOW = 0.1  # seconds that a laid-down write waits for company
 GROUP = 256  # writes that are company enough
 BACKLOG = 10_000  # writes laid down that may stand in the queue while the database cannot be written
 PAUSE = 1.0  # seconds before a failed flush is tried again
-CALM = 30.0  # seconds without a write after which upkeep is done all the same: that the monitor runs is kept
+CALM = 300.0  # seconds without a flush after which upkeep is done all the same: that the monitor runs is kept
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]

@@ -32,7 +32,7 @@ _OLDEST = timedelta(days=91)
 _LEAVING = 10.0  # seconds that it may take until somebody who left the config is let go
 _TELLING = 75.0  # seconds that it may take until a window that opens is noticed: the clock may have been set
 _JUMP = 30.0  # seconds by which the wall clock may go another way before the monitor sees that it was away
-_FORGOTTEN = 60.0  # seconds before a kill of which it may not know that it ran: it keeps that twice a minute
+_FORGOTTEN = 330.0  # seconds before a kill of which it may not know that it ran: it keeps that each five minutes
 _EXACT = 0.1  # seconds that rounding may cost
 
 

@@ -366,7 +366,6 @@ async def test_a_write_that_works_after_one_that_did_not(
         if checks and checks.pop():
             raise FileNotFoundError(2, "gone, for a moment")
 
-    await trio.sleep(PAUSE / 2)  # upkeep comes at whole seconds; that it fails is nobody's write
     monkeypatch.setattr(files, "check_there", check_there)
     for number in range(20):  # who comes first is a matter of chance
         checks[:] = [True]
