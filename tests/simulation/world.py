@@ -208,8 +208,9 @@ class World:
                 self.witness.drain()
             now, store = self.clock.wall(), self.daemon.store
             if store.trouble is None and not self.disk.failing and not self.disk.pause:
+                uptime = await store.uptime(windows=WINDOWS, now=now)  # may be the first to see that the machine slept
                 since = store._main._upkeep.presence.since  # type: ignore[attr-defined]
-                self.witness.uptimes = Told(now, since, await store.uptime(windows=WINDOWS, now=now))
+                self.witness.uptimes = Told(now, since, uptime)
                 self.look()
 
         self.ask(request)
