@@ -255,7 +255,7 @@ class Conversation:
         await connection.aclose()
         self.facts["close_latency"] = timedelta(seconds=self._monotonic() - began)
         # `closed` says 1000 as soon as we ask for the close; only this says that the server answered.
-        answered = connection._wsproto.state is ConnectionState.CLOSED  # noqa: SLF001 - as above
+        answered = connection._wsproto.state is ConnectionState.CLOSED  # noqa: SLF001 - it tells nobody else
         closed = connection.closed if answered else None
         self.facts["close_code"] = None if closed is None else closed.code
         if closed is None or closed.code == ABNORMAL:

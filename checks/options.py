@@ -21,10 +21,10 @@ from monitor.api import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from monitor.api import Fact
+    from monitor.api import Expectations, Fact
 
 DnsType = Literal[
     "A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "SVCB", "TLSA",
@@ -135,6 +135,11 @@ def expression_over(facts: Mapping[str, Fact]) -> Callable[[str], None]:
             raise ValueError(str(exc)) from exc
 
     return rule
+
+
+def compiled_each(sources: Iterable[str | None], facts: Mapping[str, Fact]) -> tuple[Expectations, ...]:
+    """Compile each of *sources*, which `expression_over` the same *facts* has let pass; None: nothing is expected."""
+    return tuple(compile_all(() if source is None else (source,), facts, timed=False) for source in sources)
 
 
 def hex_digits(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 import attrs
 
 from checks.connecting import CONNECTION_FACTS, Connecting
-from checks.options import expression_over, host_of, port_of, tcp_url
+from checks.options import compiled_each, expression_over, host_of, port_of, tcp_url
 from checks.starttls import PHASE, Protocol, agree
 from monitor.api import (
     Code,
@@ -23,7 +23,6 @@ from monitor.api import (
     Reason,
     Verdict,
     check_option,
-    compile_all,
     seconds_text,
 )
 
@@ -70,6 +69,7 @@ class Tcp(Connecting):
         super().__attrs_post_init__()
         if self.tls and self.starttls is not None:
             raise OptionError("starttls", "expected either tls or starttls, got both")
+        _ = self._expectations  # compiled now, and not at the first probe
 
     async def probe(self, probe: Probe) -> Verdict:
         """Connect, secure the connection, go through the steps."""
@@ -92,9 +92,7 @@ class Tcp(Connecting):
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:
         """One for each step, empty where the step expects nothing."""
-        return tuple(
-            compile_all(() if step.expect is None else (step.expect,), _STEP_FACTS, timed=False) for step in self.steps
-        )
+        return compiled_each([step.expect for step in self.steps], _STEP_FACTS)
 
 
 class _Talk:

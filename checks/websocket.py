@@ -12,7 +12,7 @@ import attrs
 
 from checks.auth import USER_AGENT, basic
 from checks.connecting import CONNECTION_FACTS, Proxied
-from checks.options import headers, subprotocols, websocket_url
+from checks.options import compiled_each, headers, subprotocols, websocket_url
 from checks.websocket_steps import STEP_FACTS, Step
 from monitor.api import (
     Duration,
@@ -23,7 +23,6 @@ from monitor.api import (
     Probe,
     Verdict,
     check_option,
-    compile_all,
     named_secrets,
 )
 
@@ -107,6 +106,7 @@ class WebSocket(Proxied):
             for name in _OF_HOLD:
                 if getattr(self, name) is not None:
                     raise OptionError(name, f'expected {name} only beside mode = "hold"')
+        _ = self._expectations  # compiled now, and not at the first probe
 
     @property
     def stays(self) -> bool:
@@ -167,9 +167,7 @@ class WebSocket(Proxied):
     @cached_property
     def _expectations(self) -> tuple[Expectations, ...]:
         """One for each step, empty where the step expects nothing."""
-        return tuple(
-            compile_all(() if step.expect is None else (step.expect,), STEP_FACTS, timed=False) for step in self.steps
-        )
+        return compiled_each([step.expect for step in self.steps], STEP_FACTS)
 
     @property
     def _alpn(self) -> tuple[str, ...]:

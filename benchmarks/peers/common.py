@@ -106,7 +106,7 @@ def on_asyncio() -> Loop:
 
 def on_trio() -> Loop:
     """Give Trio."""
-    import trio  # noqa: PLC0415
+    import trio  # noqa: PLC0415 - as above
 
     async def together(workers: list[Worker]) -> None:
         async with trio.open_nursery() as nursery:

@@ -5,12 +5,12 @@ from gevent import monkey
 monkey.patch_all()
 
 import itertools  # noqa: E402 - gevent patches first
-from collections.abc import Callable  # noqa: E402
+from collections.abc import Callable  # noqa: E402 - as above
 
-import gevent.pool  # noqa: E402
-import requests  # noqa: E402
+import gevent.pool  # noqa: E402 - as above
+import requests  # noqa: E402 - as above
 
-from benchmarks.peers.common import ANSWER, arguments, cpu_seconds, report, warm_up  # noqa: E402
+from benchmarks.peers.common import ANSWER, arguments, cpu_seconds, report, warm_up  # noqa: E402 - as above
 
 
 def probe_many(probe: Callable[[], bool], count: int, concurrency: int) -> int:
