@@ -87,6 +87,15 @@ class Http(Proxied):
             raise OptionError("addresses", 'expected no proxy beside addresses = "all": it is the proxy who connects')
 
     @property
+    def _only_connects(self) -> bool:
+        return self._is_plain
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        more = self.steps or self._signs_in or self.addresses == "all" or self.keepalive or self.proxy or self.http2
+        return not more
+
+    @property
     def stays(self) -> bool:
         """Does it keep something between two probes?"""
         return self.keepalive or (self.auth is not None and self.auth.oauth2 is not None)

@@ -53,6 +53,14 @@ class Check:
         """Does it keep something between two probes of a watched endpoint? Then `probe.companion` is there for it."""
         return False
 
+    @property
+    def _only_connects(self) -> bool:
+        """Does `probe` wait for nothing but connections, streams and `transport` of its `Probe`: no sleep, no lock?
+
+        Then the net may drive it at half the cost. Not for plugins: who breaks the promise takes others along.
+        """
+        return False
+
     @classmethod
     def for_target(cls, url: str) -> dict[str, Any]:
         """The options that `monitor check URL` means, for a URL with one of the `schemes`."""

@@ -66,7 +66,7 @@ async def probe_once(
         programs=programs,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
-    answer, bug, deadline_passed = await _contained(endpoint, probe, clock)
+    answer, bug, deadline_passed = await _contained(endpoint, probe, clock, net)
     await _unless_cancelled(probe)
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
@@ -109,7 +109,9 @@ def bare(
     )
 
 
-async def _contained(endpoint: Endpoint, probe: Probe, clock: Clock) -> tuple[object, BaseException | None, bool]:
+async def _contained(
+    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net
+) -> tuple[object, BaseException | None, bool]:
     """Run the check: what it answered, what it raised, and whether its deadline passed."""
     check = endpoint.check
     assert isinstance(check, Check)  # noqa: S101 - the config takes no other
@@ -130,6 +132,8 @@ async def _contained(endpoint: Endpoint, probe: Probe, clock: Clock) -> tuple[ob
             async with trio.open_nursery() as own:
                 own.cancel_scope.deadline = deadline
                 own.start_soon(contained)
+        elif net.drive is not None and check._only_connects:  # noqa: SLF001 - no plugin's business
+            await net.drive(contained(), timeout=endpoint.timeout, deadline=deadline)
         else:
             with trio.CancelScope(deadline=deadline):
                 await contained()

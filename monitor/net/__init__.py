@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -50,6 +50,13 @@ class Addressing:
 
 
 ANY_ADDRESS = Addressing()
+
+
+class Drive(Protocol):
+    """See `monitor.net.reactor.drive`."""
+
+    async def __call__(self, coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> None:
+        """Run *coroutine* to its end, at the latest until the *deadline*, *timeout* seconds from now."""
 
 
 class Trace(Protocol):
@@ -204,6 +211,10 @@ class Answer(Protocol):
 
 class Net(Protocol):
     """The way out."""
+
+    @property
+    def drive(self) -> Drive | None:
+        """How to run what waits for this net's connections alone (`monitor.net.reactor`); None: as all else."""
 
     async def connect(
         self,

@@ -11,6 +11,7 @@ import trio
 
 from monitor.core.errors import ProbeError
 from monitor.core.text import host_and_port
+from monitor.net.reactor import by_trio, writable
 from monitor.net.reasons import from_connect, from_stream, own_trouble
 from monitor.net.records import Connection
 from monitor.net.resolve import interleaved
@@ -37,7 +38,10 @@ async def connect_any(addresses: Sequence[Address], port: int) -> SocketStream:
     """
     if len(addresses) == 1:
         return await _connect(addresses[0], port)
+    return await by_trio(_race, addresses, port)
 
+
+async def _race(addresses: Sequence[Address], port: int) -> SocketStream:
     winner: SocketStream | None = None
     errors: dict[int, ProbeError] = {}
 
@@ -90,7 +94,7 @@ async def _connect(address: Address, port: int) -> SocketStream:
                 # Over loopback it is there by now, and to ask again costs less than to wait for what has happened.
                 number = connection.connect_ex(where)
             if number in _UNDER_WAY:
-                await trio.lowlevel.wait_writable(connection)
+                await writable(connection)
                 number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number != 0:
             raise from_connect(number, host_and_port(address.ip, port), at_once=at_once)

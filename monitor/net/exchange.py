@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from monitor.net.http import AnswerReader, decoder_for
+from monitor.net.reactor import by_trio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -102,7 +103,7 @@ class WholeAnswer:
                     continue
                 for piece in decoder.decode(data):
                     yield piece
-                    await trio.lowlevel.checkpoint()  # a bomb gives others their turn
+                    await by_trio(trio.lowlevel.checkpoint)  # a bomb gives others their turn
             if reader.complete:
                 break
             await take_more(self._stream, reader)

@@ -60,8 +60,10 @@ class Records:
         The socket is looked at once, whatever comes of it: who sends records without end, and nothing in them, must
         not keep the loop.
         """
-        try:
-            return self.session.read(most)
-        except ssl.SSLWantReadError:
-            self.feed()
+        if self.holds_some:
+            try:
+                return self.session.read(most)
+            except ssl.SSLWantReadError:
+                pass  # half a record
+        self.feed()
         return self.session.read(most)

@@ -17,6 +17,7 @@ import outcome
 import trio
 
 from monitor.core.model import Code
+from monitor.net.reactor import by_trio
 from monitor.net.reasons import from_lookup, probe_error
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Resolver:
             self._start_what_can()
         if not look_up.started:
             trace.own_trouble = "no DNS worker was free in time"
-        await look_up.done.wait()
+        await by_trio(look_up.done.wait)
         trace.own_trouble = None
         match look_up.error:
             case OSError() | UnicodeError() as error:

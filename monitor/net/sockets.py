@@ -7,6 +7,7 @@ no goodbye, and a deadline leaves no time for one.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import socket
 import ssl
@@ -24,6 +25,7 @@ from monitor.net import ANY_ADDRESS
 from monitor.net.connecting import connect_any
 from monitor.net.datagrams import DatagramSocket, open_datagrams
 from monitor.net.echoes import EchoSocket, open_echoes
+from monitor.net.reactor import by_trio, drive
 from monitor.net.reasons import CERTIFICATE_EXPIRED, from_datagrams, from_tls
 from monitor.net.resolve import Resolver, numeric
 from monitor.net.stream import SocketStream
@@ -44,6 +46,8 @@ _EVIDENCE = 1.0  # seconds spent at most on asking what a refused certificate sa
 
 class SocketNet:
     """The real `monitor.net.Net`; use one for the whole process."""
+
+    drive = staticmethod(drive)
 
     def __init__(
         self,
@@ -180,12 +184,15 @@ class SocketNet:
     async def _load(self, module: str) -> None:
         """Import *module* off the loop: what takes 0.2 s here would pass for a stall of the monitor."""
         if module not in sys.modules:
-            await trio.to_thread.run_sync(importlib.import_module, module, limiter=self._loading)
+            import_module = functools.partial(trio.to_thread.run_sync, limiter=self._loading)
+            await by_trio(import_module, importlib.import_module, module)
 
     async def _addresses(self, host: str, addressing: Addressing, trace: Trace) -> Sequence[Address]:
         """Look *host* up, by whom *addressing* says; phase resolve."""
         look_up = await self._look_up_of(addressing)
         trace.phase("resolve")
+        if addressing.dns_resolver is not None:
+            return await by_trio(look_up, host, addressing, trace)
         return await look_up(host, addressing, trace)
 
     async def _secure(
@@ -205,7 +212,7 @@ class SocketNet:
             if again is None:
                 raise from_tls(exc, name) from exc
             tls, port = again
-            raise await self._refusal(exc, stream.ip, port, name, tls, trace) from exc
+            raise await by_trio(self._refusal, exc, stream.ip, port, name, tls, trace) from exc
         except BaseException:
             stream.close()
             raise

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from monitor.net.reactor import by_trio, readable, writable
 from monitor.net.reasons import cut_off, from_stream
 from monitor.net.records import CHUNK, Records
 
@@ -128,7 +129,7 @@ class SocketStream:
                 self._eager += 1
                 self._swallowed += len(data)
                 if self._eager >= _EAGER_READS or self._swallowed >= (max_bytes or CHUNK):
-                    await self._give_way(max_bytes or CHUNK)
+                    await by_trio(self._give_way, max_bytes or CHUNK)
                 return data
 
     async def _give_way(self, mouthful: int) -> None:
@@ -147,14 +148,14 @@ class SocketStream:
     async def _readable(self) -> None:
         self._waiting += 1
         try:
-            await trio.lowlevel.wait_readable(self._socket)
+            await readable(self._socket)
         finally:
             self._waiting -= 1
 
     async def _writable(self) -> None:
         self._waiting += 1
         try:
-            await trio.lowlevel.wait_writable(self._socket)
+            await writable(self._socket)
         finally:
             self._waiting -= 1
 
@@ -202,7 +203,7 @@ class SocketStream:
     async def aclose(self) -> None:
         """Close, and let others have their turn."""
         self.close()
-        await trio.lowlevel.checkpoint()
+        await by_trio(trio.lowlevel.checkpoint)
 
 
 _turns: trio.lowlevel.RunVar[trio.Lock] = trio.lowlevel.RunVar("turns of floods")

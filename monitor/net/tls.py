@@ -11,6 +11,7 @@ import trio
 from monitor.core.errors import ProbeError, describe
 from monitor.core.model import Code
 from monitor.net.identity import load_identity
+from monitor.net.reactor import by_trio
 from monitor.net.reasons import probe_error
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class Contexts:
         key = (tls.verify, tls.ca_file, tls.client_cert, tls.client_key, tls.min_tls, tls.alpn)
         while (made := self._made.get(key)) is None:
             if (event := self._making.get(key)) is not None:
-                await event.wait()
+                await by_trio(event.wait)
             else:
-                await self._make(key, tls)
+                await by_trio(self._make, key, tls)
         if isinstance(made, ProbeError):
             del self._made[key]  # the file may be back at the next probe
             raise made

@@ -48,6 +48,8 @@ class VirtualClock:
 class MemoryNet:
     """See `monitor.net.Net`: every connection leads to *server*, in memory."""
 
+    drive = None
+
     def __init__(self, servers: trio.Nursery, server: Server | None) -> None:
         self._servers = servers
         self._server = server

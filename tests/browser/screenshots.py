@@ -227,6 +227,8 @@ async def remember(config: Config, now: datetime) -> None:
 class _Mute:
     """A network in which nothing answers."""
 
+    drive = None
+
     async def connect(self, *_: object, **__: object) -> NoReturn:
         await trio.sleep_forever()
 

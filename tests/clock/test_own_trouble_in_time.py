@@ -23,6 +23,8 @@ class Connection:
 class Busy:
     """A net that has no free DNS worker for a while, and an endpoint that then takes its time."""
 
+    drive = None
+
     def __init__(self, wait: float, answer: float) -> None:
         self._wait = wait
         self._answer = answer

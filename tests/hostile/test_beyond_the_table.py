@@ -12,6 +12,7 @@ from support.probes import answers, http, look, serve
 from checks.http import Http
 from hostile.rows import ending
 from hostile.servers_tls import EXPIRED, secure
+from monitor.net.reactor import drive
 from monitor.net.sockets import SocketNet
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 class Elsewhere:
     """A net in which each host of the table has that address, and is served from loopback all the same."""
+
+    drive = staticmethod(drive)
 
     def __init__(self, **hosts: str) -> None:
         self._hosts = hosts

@@ -252,6 +252,8 @@ class Stream:
 class Network:
     """`monitor.net.Net`. One for each life of the daemon: with the life its connections end."""
 
+    drive = None
+
     def __init__(self, world: World) -> None:
         self.open = 0
         self.dead = False

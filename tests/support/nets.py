@@ -37,6 +37,8 @@ class SilentStream:
 class ConnectNet:
     """Connects after *latency* seconds to every host but those in *refused*, and never to those in *mute*."""
 
+    drive = None
+
     def __init__(self) -> None:
         self.latency = 0.1
         self.refused: set[str] = set()
