@@ -28,6 +28,7 @@ _LONGEST_TEXT = 500
 _LONGEST_KEY = 100
 _MOST_ITEMS = 50
 _DEEPEST = 4
+_ROOM = 8  # characters that any value counts for, beside its own
 _MOST_CHARACTERS = 32_000  # of all facts together; what does not fit any more is left out
 
 
@@ -116,7 +117,16 @@ def kept(facts: Mapping[str, Any], declared: Mapping[str, Fact], mask: Mask | No
         if fact is None:
             found[keeper.key(name)] = keeper.bounded(value, depth=0)
         elif fact.keep:
-            found[name] = keeper.bounded(value, depth=0)
+            # What most facts are, first: every probe comes through here, and a call for each is what would cost.
+            kind = type(value)
+            if kind is int and -(2**63) < value < 2**63:
+                keeper.left -= _ROOM
+                found[name] = value
+            elif kind is str and mask is None and len(value) <= _LONGEST_TEXT and value.isascii():
+                keeper.left -= _ROOM + len(value)
+                found[name] = value
+            else:
+                found[name] = keeper.bounded(value, depth=0)
     return found
 
 
@@ -127,22 +137,11 @@ class _Keeper:
         self.left = _MOST_CHARACTERS
         self._mask = mask
 
-    def bounded(self, value: Any, depth: int) -> Any:
-        self.left -= 8
-        # What most facts are, first: a match tries its cases one after another, and every probe comes through here.
-        kind = type(value)
-        if kind is str:
-            return self._text(value, _LONGEST_TEXT)
-        if kind is int and -(2**63) < value < 2**63:
-            return value
-        if kind is timedelta:
-            return value.total_seconds()
-        if kind is dict and depth < _DEEPEST:
-            return self._items(value, depth)
-        return self._rarer(value, depth)
-
-    def _rarer(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
+    def bounded(self, value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line for each type
+        self.left -= _ROOM
         match value:
+            case dict() if depth < _DEEPEST:
+                return self._items(value, depth)
             case timedelta():
                 return value.total_seconds()
             case None | bool():
@@ -155,8 +154,6 @@ class _Keeper:
                 return self._text(value, _LONGEST_TEXT)
             case bytes():
                 return f"{len(value)} bytes"
-            case dict() if depth < _DEEPEST:
-                return self._items(value, depth)
             case list() | tuple() if depth < _DEEPEST:
                 return [self.bounded(each, depth + 1) for each in value[:_MOST_ITEMS] if self.left > 0]
             case dict() | list() | tuple():
@@ -166,7 +163,7 @@ class _Keeper:
 
     def _items(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         if (size := self._size_if_plain(value)) is not None:
-            self.left -= size + 8 * len(value)
+            self.left -= size + _ROOM * len(value)
             return dict(value)
         return {
             self.key(key): self.bounded(each, depth + 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -55,7 +55,7 @@ ANY_ADDRESS = Addressing()
 class Drive(Protocol):
     """See `monitor.net.reactor.drive`."""
 
-    async def __call__(self, coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> None:
+    def __call__(self, coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> Awaitable[None]:
         """Run *coroutine* to its end, at the latest until the *deadline*, *timeout* seconds from now."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -18,7 +18,7 @@ from monitor.net.resolve import interleaved
 from monitor.net.stream import SocketStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from monitor.net.resolve import Address
 
@@ -31,14 +31,14 @@ _UNDER_WAY = _IN_PROGRESS | {errno.EALREADY}
 _TELLS_WHEN_ASKED = sys.platform == "linux"  # what a second `connect` does there is documented; elsewhere it varies
 
 
-async def connect_any(addresses: Sequence[Address], port: int) -> SocketStream:
+def connect_any(addresses: Sequence[Address], port: int) -> Coroutine[Any, Any, SocketStream]:
     """Connect to the first of *addresses* that answers, each with a head start over the next (RFC 8305).
 
     Raises ProbeError: that of the first address, as the one that was preferred.
     """
     if len(addresses) == 1:
-        return await _connect(addresses[0], port)
-    return await by_trio(_race, addresses, port)
+        return _connect(addresses[0], port)
+    return by_trio(_race, addresses, port)
 
 
 async def _race(addresses: Sequence[Address], port: int) -> SocketStream:

@@ -36,24 +36,27 @@ Ts = TypeVarTuple("Ts")
 _AT_ONCE = 64  # probes that the pilot steps before other tasks have their turn
 
 
-async def readable(connection: Connection) -> None:
-    """Wait until *connection* has something to read, or its end."""
+def readable(connection: Connection) -> Awaitable[None]:
+    """Wait until *connection* has something to read, or its end. To be awaited at once."""
     driven = _here.driven
     if driven is None:
-        await trio.lowlevel.wait_readable(connection)
-    else:
-        driven.watch(connection, select.EPOLLIN)
-        await _next_step()
+        return trio.lowlevel.wait_readable(connection)  # noqa: ASYNC105 - whoever asked awaits it
+    driven.watch(connection, select.EPOLLIN)
+    return _next_step()
 
 
-async def writable(connection: Connection) -> None:
-    """Wait until there is room for something to send, or the outcome of a connect."""
+def writable(connection: Connection) -> Awaitable[None]:
+    """Wait until there is room for something to send, or the outcome of a connect. To be awaited at once."""
     driven = _here.driven
     if driven is None:
-        await trio.lowlevel.wait_writable(connection)
-    else:
-        driven.watch(connection, select.EPOLLOUT)
-        await _next_step()
+        return trio.lowlevel.wait_writable(connection)  # noqa: ASYNC105 - as above
+    driven.watch(connection, select.EPOLLOUT)
+    return _next_step()
+
+
+def is_driven() -> bool:
+    """Is who asks driven?"""
+    return _here.driven is not None
 
 
 async def by_trio(async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
@@ -66,20 +69,18 @@ async def by_trio(async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     return result
 
 
-async def drive(coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> None:
+def drive(coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> Awaitable[None]:
     """Step *coroutine* to its end; at the *deadline*, *timeout* seconds from now on Trio's clock, it is closed.
 
     It must let no exception out. What it waits for stands above. Raises only Cancelled.
     """
     reactor = _reactor_of_this_run()
-    if reactor is None:
-        with trio.CancelScope(deadline=deadline):
-            await coroutine
-        return
-    driven = Driven(coroutine, reactor)
-    driven.step()
-    if not driven.is_over:
-        await reactor.see_through(driven, timeout, deadline)
+    return _in_a_scope(coroutine, deadline) if reactor is None else reactor.drive(coroutine, timeout, deadline)
+
+
+async def _in_a_scope(coroutine: Coroutine[Any, Any, None], deadline: float) -> None:
+    with trio.CancelScope(deadline=deadline):
+        await coroutine
 
 
 @types.coroutine
@@ -131,10 +132,10 @@ class Driven:
         if strange is not None:
             self.step(error=RuntimeError("what is driven must wait for sockets, or by `by_trio`; it waited by itself"))
 
-    async def parked(self) -> None:
-        """Sleep until it is over, or there is an errand; its task calls this."""
+    def parked(self) -> Awaitable[object]:
+        """Sleep until it is over, or there is an errand; its task awaits this."""
         self.is_parked = True
-        await trio.lowlevel.wait_task_rescheduled(self._abandoned)
+        return trio.lowlevel.wait_task_rescheduled(self._abandoned)  # noqa: ASYNC105 - as above
 
     def wake(self) -> None:
         """Wake its task, which is parked."""
@@ -197,8 +198,10 @@ class Reactor:
         trio.lowlevel.spawn_system_task(self._pilot)
         trio.lowlevel.spawn_system_task(self._purser)
 
-    async def see_through(self, driven: Driven, timeout: float, deadline: float) -> None:
-        """Stay with *driven* until it is over. Raises only Cancelled."""
+    async def drive(self, coroutine: Coroutine[Any, Any, None], timeout: float, deadline: float) -> None:
+        """See above."""
+        driven = Driven(coroutine, self)
+        driven.step()
         due = self._due.setdefault(timeout, {})
         due[driven] = deadline
         if deadline < self._round_at:

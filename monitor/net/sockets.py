@@ -189,11 +189,12 @@ class SocketNet:
 
     async def _addresses(self, host: str, addressing: Addressing, trace: Trace) -> Sequence[Address]:
         """Look *host* up, by whom *addressing* says; phase resolve."""
+        if addressing.dns_resolver is None:
+            trace.phase("resolve")
+            return await self._resolver.addresses(host, addressing, trace)
         look_up = await self._look_up_of(addressing)
         trace.phase("resolve")
-        if addressing.dns_resolver is not None:
-            return await by_trio(look_up, host, addressing, trace)
-        return await look_up(host, addressing, trace)
+        return await by_trio(look_up, host, addressing, trace)
 
     async def _secure(
         self,

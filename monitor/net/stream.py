@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from monitor.net.reactor import by_trio, readable, writable
+from monitor.net.reactor import by_trio, is_driven, readable, writable
 from monitor.net.reasons import cut_off, from_stream
 from monitor.net.records import CHUNK, Records
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from monitor.net.records import Connection
 
 _EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
@@ -79,23 +81,20 @@ class SocketStream:
         if self._sends == 2:
             # The first goes out at once by itself; from the second on Nagle would hold back what is small.
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._records is not None:
-            try:
-                data = self._records.sealed(data)
-            except OSError as exc:
-                self._fail(exc)
-        await self._send(data)
+        try:
+            await self._send(data if self._records is None else self._records.sealed(data))
+        except OSError as exc:
+            self._fail(exc)
         self._answer_due = True
 
     async def _send(self, data: bytes | bytearray | memoryview) -> None:
+        """Send *data* as it is. Raises OSError."""
         sent, size = 0, len(data)
         while sent < size:
             try:
                 sent += self._socket.send(memoryview(data)[sent:] if sent else data)
             except BlockingIOError:
                 await self._writable()
-            except OSError as exc:
-                self._fail(exc)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""
@@ -105,7 +104,7 @@ class SocketStream:
         """Receive what is there; `b""` at the end of the stream."""
         records = self._records
         if records is not None and records.owes:
-            await self._send(records.owed())  # the end of the handshake, where the server speaks first
+            await self._pay(records)
         if self._answer_due:
             # Nothing can have come yet: a look would only cost a system call and an exception.
             self._answer_due = False
@@ -132,6 +131,13 @@ class SocketStream:
                     await by_trio(self._give_way, max_bytes or CHUNK)
                 return data
 
+    async def _pay(self, records: Records) -> None:
+        """Send the end of the handshake, where it is the server that speaks first."""
+        try:
+            await self._send(records.owed())
+        except OSError as exc:
+            self._fail(exc)
+
     async def _give_way(self, mouthful: int) -> None:
         """Let deadlines and others have their turn, however fast the peer sends."""
         self._eager = 0
@@ -145,17 +151,17 @@ class SocketStream:
             await trio.lowlevel.checkpoint()
         self._mouthful_at = trio.current_time()
 
-    async def _readable(self) -> None:
-        self._waiting += 1
-        try:
-            await readable(self._socket)
-        finally:
-            self._waiting -= 1
+    def _readable(self) -> Awaitable[None]:
+        # Who is driven is alone with it, and does not close it while it waits.
+        return readable(self._socket) if is_driven() else self._while_waiting(readable)
 
-    async def _writable(self) -> None:
+    def _writable(self) -> Awaitable[None]:
+        return writable(self._socket) if is_driven() else self._while_waiting(writable)
+
+    async def _while_waiting(self, wait: Callable[[Connection], Awaitable[None]]) -> None:
         self._waiting += 1
         try:
-            await writable(self._socket)
+            await wait(self._socket)
         finally:
             self._waiting -= 1
 
@@ -172,7 +178,12 @@ class SocketStream:
             try:
                 records.session.do_handshake()
             except ssl.SSLWantReadError:
-                await self._flight(records)
+                await self._send(records.owed())
+                await self._readable()
+                try:
+                    records.feed()
+                except BlockingIOError:
+                    continue  # it was nothing
             except OSError:
                 with contextlib.suppress(OSError):
                     self._socket.send(records.owed())  # why, for the server's log
@@ -180,18 +191,6 @@ class SocketStream:
             else:
                 self._records = records  # what it still owes goes with what is sent first
                 return records.session
-
-    async def _flight(self, records: Records) -> None:
-        """Send what is owed, and wait for the answer. Raises OSError."""
-        rest = memoryview(records.owed())
-        while rest:
-            try:
-                rest = rest[self._socket.send(rest) :]
-            except BlockingIOError:
-                await self._writable()
-        await self._readable()
-        with contextlib.suppress(BlockingIOError):
-            records.feed()
 
     def close(self) -> None:
         """Close; never blocks."""

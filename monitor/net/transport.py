@@ -83,13 +83,13 @@ class Transport(httpx.AsyncBaseTransport):
         proxy = self._addressing.proxy
         return proxy if proxy is not None and proxy.speaks_http and self._addressing.address is None else None
 
-    async def _opened(self, prepared: Prepared) -> Stream:
+    def _opened(self, prepared: Prepared) -> Awaitable[Stream]:
         """A connection to whom is asked: the server, or a proxy that is to ask it (RFC 9112, 3.2.2)."""
         addressing = self._addressing
         if prepared.by_proxy and addressing.proxy is not None:
             addressing = attrs.evolve(addressing, proxy=attrs.evolve(addressing.proxy, tunnel=False))
         tls = self._tls if prepared.encrypted else None
-        return await self._connect(prepared.host, prepared.port, tls=tls, addressing=addressing, vet=self._vet)
+        return self._connect(prepared.host, prepared.port, tls=tls, addressing=addressing, vet=self._vet)
 
     def _session_on(self, stream: Stream, prepared: Prepared) -> Session | None:
         """What HTTP/2 is to know of *stream*, where the server has agreed to speak it; None: it is HTTP/1.1.
@@ -105,21 +105,29 @@ class Transport(httpx.AsyncBaseTransport):
 
         return Session()
 
-    async def _asked(
+    def _asked(
         self, request: httpx.Request, prepared: Prepared, stream: Stream, session: Session | None
-    ) -> WholeAnswer:
+    ) -> Awaitable[WholeAnswer]:
         """Send *request* on *stream* and read the head of its answer."""
         if session is not None:
-            from monitor.net import http2  # noqa: PLC0415 - as above
+            return self._asked_by_http2(request, stream, session)
+        if prepared.by_proxy:
+            return self._asked_by_proxy(prepared, stream)
+        return exchange(prepared, stream, self._trace, body_limit=self._body_limit)
 
-            url = request.url
-            asked = http2.prepare(
-                request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread(), scheme=url.scheme
-            )
-            return await http2.exchange(asked, session, stream, self._trace, body_limit=self._body_limit)
+    async def _asked_by_http2(self, request: httpx.Request, stream: Stream, session: Session) -> WholeAnswer:
+        from monitor.net import http2  # noqa: PLC0415 - as above
+
+        url = request.url
+        asked = http2.prepare(
+            request.method, url.netloc, url.raw_path, request.headers.raw, await request.aread(), scheme=url.scheme
+        )
+        return await http2.exchange(asked, session, stream, self._trace, body_limit=self._body_limit)
+
+    async def _asked_by_proxy(self, prepared: Prepared, stream: Stream) -> WholeAnswer:
         answer = await exchange(prepared, stream, self._trace, body_limit=self._body_limit)
         proxy = self._addressing.proxy
-        if prepared.by_proxy and proxy is not None and answer.status == 407:  # its own answer: it lets nobody in
+        if proxy is not None and answer.status == 407:  # its own answer: it lets nobody in
             raise probe_error(Code.CONNECT, proxy.refusal(answer.status, prepared.host), PHASE)
         return answer
 
