@@ -91,9 +91,9 @@ class Http(Proxied):
         return self._is_plain
 
     @cached_property
-    def _is_plain(self) -> bool:
+    def _is_plain(self) -> bool:  # nor a class of somebody's who promises nothing
         more = self.steps or self._signs_in or self.addresses == "all" or self.keepalive or self.proxy or self.http2
-        return not more
+        return type(self) is Http and not more
 
     @property
     def stays(self) -> bool:

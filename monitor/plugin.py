@@ -57,7 +57,8 @@ class Check:
     def _only_connects(self) -> bool:
         """Does `probe` wait for nothing but connections, streams and `transport` of its `Probe`: no sleep, no lock?
 
-        Then the net may drive it at half the cost. Not for plugins: who breaks the promise takes others along.
+        Then the net may drive it, at less cost. Not for plugins, nor for those who inherit from a check that says so:
+        who breaks the promise takes others along.
         """
         return False
 

@@ -331,13 +331,16 @@ class Probe:
         for stream in self._streams:
             stream.close()
 
-    def finish(self, began: float) -> float:
+    def finish(self, began: float, ended: float) -> float:
         """End the last phase, close every connection; return the probe's duration in seconds.
 
-        It runs from the first phase, or from *began* where the check entered none. For the engine.
+        It runs from the first phase, or from *began* where the check entered none, until *ended*. For the engine.
         """
         try:
-            self.phase(None)
+            if self.current_phase is not None:
+                spent = ended - self._phase_since
+                self.phases[self.current_phase] = self.phases.get(self.current_phase, 0.0) + spent
+            self.current_phase = None
         finally:  # a check may have spoilt its phases; its connections are closed all the same
             self.close()
-        return self._phase_since - (began if not self.phases or self._began is None else self._began)
+        return ended - (began if not self.phases or self._began is None else self._began)

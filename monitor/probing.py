@@ -1,7 +1,8 @@
 """One probe: a deadline and a boundary around a check, then the expectations. There is no other way to probe.
 
-The deadline has one owner, this module. The boundary catches whatever a check throws or leaves behind, and nothing
-of ours: a check's bug is `unknown`, reason `crash`, and reaches no sibling. A passed deadline beats a raised error.
+The deadline has one owner, this module, whoever ends a probe in its name. The boundary catches whatever a check throws
+or leaves behind, and nothing of ours: a check's bug is `unknown`, reason `crash`, and reaches no sibling. A passed
+deadline beats a raised error.
 """
 
 from __future__ import annotations
@@ -66,13 +67,15 @@ async def probe_once(
         programs=programs,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
-    answer, bug, deadline_passed = await _contained(endpoint, probe, clock, net)
+    deadline = began + endpoint.timeout
+    answer, bug, ended = await _contained(endpoint, probe, clock, net, deadline)
+    deadline_passed = ended >= deadline
     await _unless_cancelled(probe)
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
     phase, mask = probe.current_phase, probe.masking(mask)
     try:
-        duration = max(0.0, probe.finish(began))
+        duration = max(0.0, probe.finish(began, ended))
         verdict = too_late(endpoint, probe, phase) if deadline_passed else _judged(answer, bug, phase)
         if deadline_passed:
             duration = max(duration, float(endpoint.timeout))
@@ -110,23 +113,24 @@ def bare(
 
 
 async def _contained(
-    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net
-) -> tuple[object, BaseException | None, bool]:
-    """Run the check: what it answered, what it raised, and whether its deadline passed."""
+    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net, deadline: float
+) -> tuple[object, BaseException | None, float]:
+    """Run the check until the *deadline*: what it answered, what it raised, and when it ended."""
     check = endpoint.check
     assert isinstance(check, Check)  # noqa: S101 - the config takes no other
     answer: object = None
     bug: BaseException | None = None
+    ended: float | None = None
 
     async def contained() -> None:
-        nonlocal answer, bug
+        nonlocal answer, bug, ended
         try:
             answer = await check.probe(probe)
         # Cancelled, too: it may be an old one that the check had kept. Whether we are cancelled the caller asks.
         except BaseException as exc:  # noqa: BLE001 - a check may raise SystemExit
             bug = exc
+        ended = clock.monotonic()  # not when we are woken: others are driven on before that
 
-    deadline = clock.monotonic() + endpoint.timeout
     try:
         if check.own_task:  # what it leaves behind, an open nursery or scope, goes with the task
             async with trio.open_nursery() as own:
@@ -139,7 +143,9 @@ async def _contained(
                 await contained()
     except BaseException as exc:  # noqa: BLE001 - what it started crashed, or Trio found something left open
         bug = exc
-    return answer, bug, clock.monotonic() >= deadline
+    if ended is None or check.own_task:  # what it left behind may have gone on
+        ended = clock.monotonic()
+    return answer, bug, ended
 
 
 async def _unless_cancelled(probe: Probe) -> None:

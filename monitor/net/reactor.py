@@ -10,7 +10,8 @@ has neither. Its coroutine is stepped from one wait to the next by whoever has n
 
 The code that is driven is the same that Trio runs elsewhere. It waits for sockets by `readable` and `writable`, and for
 all else, a thread, a lock, a nursery, by `by_trio`: its own task is woken then, does that in a cancel scope with the
-deadline, and steps on from there. Whatever else yields to Trio is an error of who wrote it, and gets an exception.
+deadline, and steps on from there. Who waits for anything else by himself gets an exception where that can be told; but
+what he began with Trio he began in the pilot's name, and may take all others along. So this is for checks of our own.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import types
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple
 
 import trio
+
+from monitor.net.reasons import own_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -90,7 +93,10 @@ def _next_step() -> Generator[None, Any, Any]:
 
 
 class _Closed(BaseException):
-    """What is driven shall end where it waits. Its `close` would not do: generators that it awaits must let go, too."""
+    """What is driven shall end where it waits, as Trio's Cancelled would have it.
+
+    A coroutine's own `close` would not do: an asynchronous generator that it waits in stays as if it ran.
+    """
 
 
 class _Here(threading.local):
@@ -121,16 +127,22 @@ class Driven:
 
     def step(self, value: Any = None, error: BaseException | None = None) -> None:
         """Go on to the next wait, or to the end."""
-        _here.driven = self
+        if self._waits_by_itself(value, error):
+            told = RuntimeError("what is driven must wait for sockets, or by `by_trio`; it waited by itself")
+            if self._waits_by_itself(None, told):
+                self._drop()
+
+    def _waits_by_itself(self, value: Any, error: BaseException | None) -> bool:
+        """Step; True: it waits for something that nobody will tell it of."""
+        before, _here.driven = _here.driven, self
         try:
             strange = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
         except StopIteration:
             self._end()
-            return
+            return False
         finally:
-            _here.driven = None
-        if strange is not None:
-            self.step(error=RuntimeError("what is driven must wait for sockets, or by `by_trio`; it waited by itself"))
+            _here.driven = before
+        return strange is not None
 
     def parked(self) -> Awaitable[object]:
         """Sleep until it is over, or there is an errand; its task awaits this."""
@@ -151,26 +163,33 @@ class Driven:
     def close(self) -> None:
         """End it where it waits."""
         self.step(error=_Closed())
-        if not self.is_over:  # it waits again all the same, and is dropped
-            with contextlib.suppress(RuntimeError):
-                self._coroutine.close()
-            self._end()
+        if not self.is_over:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Have no more to do with it: it waits, though it was told to end."""
+        with contextlib.suppress(RuntimeError):
+            self._coroutine.close()
+        self._end()
 
     def _end(self) -> None:
         self.is_over = True
         self.ignore()
 
     def watch(self, connection: Connection, events: int) -> None:
-        """Be stepped when *connection* has one of *events*."""
+        """Be stepped when *connection* has one of *events*. Raises ProbeError (`internal`), or OSError."""
         reactor = self._reactor
-        if connection is not self._connection:
-            self.ignore()
-            self._fd = connection.fileno()
-            reactor.epoll.register(self._fd, events)
-            reactor.by_fd[self._fd] = self
-            self._connection = connection
-        elif events != self._events:
-            reactor.epoll.modify(self._fd, events)
+        try:
+            if connection is not self._connection:
+                self.ignore()
+                self._fd = connection.fileno()
+                reactor.epoll.register(self._fd, events)
+                reactor.by_fd[self._fd] = self
+                self._connection = connection
+            elif events != self._events:
+                reactor.epoll.modify(self._fd, events)
+        except OSError as exc:
+            raise own_trouble(exc) or exc from exc
         self._events = events
 
     def ignore(self) -> None:
@@ -179,10 +198,12 @@ class Driven:
         if connection is None:
             return
         self._connection = None
-        if reactor.by_fd.get(self._fd) is self:  # else the number is another's by now
-            del reactor.by_fd[self._fd]
+        if reactor.by_fd.get(self._fd) is not self:
+            return  # it was closed, and its number is another's by now
+        del reactor.by_fd[self._fd]
         if connection.fileno() >= 0:  # else it was closed, and the system has forgotten it
-            reactor.epoll.unregister(self._fd)
+            with contextlib.suppress(OSError):  # somebody closed the number behind our back
+                reactor.epoll.unregister(self._fd)
 
 
 class Reactor:
@@ -199,16 +220,17 @@ class Reactor:
         trio.lowlevel.spawn_system_task(self._purser)
 
     async def drive(self, coroutine: Coroutine[Any, Any, None], timeout: float, deadline: float) -> None:
-        """See above."""
+        """See the function `drive`."""
         driven = Driven(coroutine, self)
         driven.step()
         due = self._due.setdefault(timeout, {})
         due[driven] = deadline
-        if deadline < self._round_at:
-            self._round_at = self._nap.deadline = deadline
         try:
             while not driven.is_over:
                 if driven.errand is None:
+                    # Each time: what is back from an errand too late was passed over when its deadline came.
+                    if deadline < self._round_at:
+                        self._round_at = self._nap.deadline = deadline
                     await driven.parked()
                 else:
                     errand, driven.errand = driven.errand, None
@@ -237,7 +259,7 @@ class Reactor:
             with trio.CancelScope(deadline=self._round_at) as self._nap:
                 await trio.sleep_forever()
             for driven in self._overdue(trio.current_time()):
-                if driven.is_parked:  # else it is over, or on an errand, which has the same deadline
+                if driven.is_parked:  # else it is over, or on an errand, in a scope with the same deadline
                     driven.close()
                     driven.wake()
 

@@ -19,6 +19,7 @@ _OWN_TROUBLE = {
     errno.ENOMEM: "the machine has no free memory",
     errno.ENOBUFS: "the machine has no free network buffer",
     errno.EADDRNOTAVAIL: "the machine has no free local port",
+    errno.ENOSPC: "the machine lets no more sockets be watched (fs.epoll.max_user_watches)",
 }
 # Only when `connect` itself says so, at once: then it is our own routing or firewall that refuses.
 _OWN_ROUTE = {

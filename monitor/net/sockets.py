@@ -1,6 +1,6 @@
 """The real network: non-blocking sockets under Trio.
 
-Plain sockets with `wait_readable` and `wait_writable` cost a third of what Trio's own streams do, and OpenSSL on
+Plain sockets, waited for by `monitor.net.reactor`, cost a third of what Trio's own streams do, and OpenSSL on
 buffers in memory less than Python's `SSLSocket`. Everything ends by a close without ceremony: a probe owes its target
 no goodbye, and a deadline leaves no time for one.
 """

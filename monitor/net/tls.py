@@ -38,14 +38,20 @@ class Contexts:
     async def get(self, tls: TLS) -> ssl.SSLContext:
         """The context for *tls*. Raises ProbeError (`internal`) when one of its files cannot be used."""
         key = (tls.verify, tls.ca_file, tls.client_cert, tls.client_key, tls.min_tls, tls.alpn)
+        made = self._made.get(key)
+        if made is None:
+            made = await by_trio(self._once_made, key, tls)
+        if isinstance(made, ProbeError):
+            self._made.pop(key, None)  # the file may be back at the next probe
+            raise made
+        return made
+
+    async def _once_made(self, key: _Key, tls: TLS) -> ssl.SSLContext | ProbeError:
         while (made := self._made.get(key)) is None:
             if (event := self._making.get(key)) is not None:
-                await by_trio(event.wait)
+                await event.wait()
             else:
-                await by_trio(self._make, key, tls)
-        if isinstance(made, ProbeError):
-            del self._made[key]  # the file may be back at the next probe
-            raise made
+                await self._make(key, tls)
         return made
 
     async def _make(self, key: _Key, tls: TLS) -> None:

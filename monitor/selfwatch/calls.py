@@ -46,7 +46,7 @@ async def call(url: str, *, net: Net, clock: Clock, method: str = "GET") -> int 
     else:
         return answer.status
     finally:
-        probe.finish(clock.monotonic())
+        probe.close()
 
 
 def _request(url: str, method: str) -> httpx.Request:

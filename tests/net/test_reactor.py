@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import socket
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 import trio
 import trio.lowlevel
 from support.probes import answers, endpoint, http, look, serve
 
 from checks.http import Http
+from monitor.net import TLS
 from monitor.net.reactor import by_trio, drive, readable, writable
 from monitor.net.sockets import SocketNet
 from monitor.net.stream import SocketStream
+from monitor.net.tls import Contexts
 from monitor.probing import probe_once
 from monitor.system import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+
+    from monitor.api import Probe, Verdict
 
 Pair = tuple[socket.socket, socket.socket]
 linux = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux has epoll sets")
@@ -143,6 +151,7 @@ async def test_it_ends_at_its_deadline(pair: Pair, waits: str) -> None:
     with trio.move_on_after(5) as patience:
         (came,) = await driven(work, seconds=0.1)
     assert not patience.cancel_called
+    assert isinstance(came, BaseException)
     assert not isinstance(came, Exception)
     assert ours.fileno() < 0
 
@@ -205,7 +214,97 @@ async def test_what_comes_during_an_errand_wakes_nobody_until_it_is_over(pair: P
     assert steps.count < 5
 
 
-async def test_who_waits_by_itself_gets_an_exception_and_harms_nobody(pair: Pair) -> None:
+async def test_it_ends_at_its_deadline_where_an_errand_took_longer(pair: Pair) -> None:
+    """A thread cannot be cancelled: it is back when the deadline has come and gone."""
+    ours, _ = pair
+
+    async def work() -> None:
+        await by_trio(trio.to_thread.run_sync, partial(time.sleep, 0.2))
+        await readable(ours)
+
+    with trio.move_on_after(5) as patience:
+        await driven(work, seconds=0.05)
+    assert not patience.cancel_called
+
+
+@pytest.mark.parametrize("authorities", ["good", "missing"])
+async def test_many_that_need_the_same_context_at_once(pair: Pair, authorities: str, tmp_path: Path) -> None:
+    ours, theirs = pair
+    contexts = Contexts()
+    tls = TLS(ca_file=tmp_path / "none.pem" if authorities == "missing" else Path(certifi.where()))
+    came: list[Any] = []
+
+    async def one() -> None:
+        with socket.socket(fileno=ours.dup().detach()) as mine:
+
+            async def work() -> Any:
+                await readable(mine)
+                return await contexts.get(tls)
+
+            came.extend(await driven(work))
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(one)
+            await trio.sleep(0.05)
+            theirs.send(b"x")  # the pilot steps all of them in one round
+    if authorities == "good":
+        assert len({id(each) for each in came}) == 1
+    else:
+        assert [str(each).startswith(f"cannot use ca_file {tls.ca_file}") for each in came] == [True] * 5
+
+
+async def test_a_class_that_somebody_derives_is_not_driven(nursery: trio.Nursery) -> None:
+    class Twice(Http):
+        async def probe(self, probe: Probe) -> Verdict:
+            async with trio.open_nursery() as beside:
+                beside.start_soon(trio.sleep, 0.01)
+                await super().probe(probe)
+            return await super().probe(probe)
+
+    port = await serve(nursery, answers(http(200)))
+    assert (await look(Twice(url=f"http://127.0.0.1:{port}/"))).status == "up"
+
+
+async def test_a_number_that_somebody_closed_harms_nobody(pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.send(b"x")
+    mine = socket.socket(fileno=ours.dup().detach())
+
+    async def work() -> int:
+        await readable(mine)
+        os.close(mine.fileno())
+        return 1
+
+    assert await driven(work) == [1]
+    mine.detach()
+    assert await driven(partial(readable, ours)) == [None]
+
+
+async def test_what_cannot_be_watched_is_told_to_who_waits(pair: Pair, tmp_path: Path) -> None:
+    ours, theirs = pair
+    theirs.send(b"x")
+    with (tmp_path / "file").open("w") as plain:  # the system watches no plain files
+        (came,) = await driven(partial(readable, plain))  # type: ignore[arg-type] # not a socket
+    assert isinstance(came, OSError)
+    assert await driven(partial(readable, ours)) == [None]
+
+
+async def test_where_there_are_no_epoll_sets_probes_have_a_scope(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mute(_: trio.SocketStream) -> None:
+        await trio.sleep_forever()
+
+    good, mutes = await serve(nursery, answers(http(200))), await serve(nursery, mute)
+    monkeypatch.delattr(select, "epoll", raising=False)
+    assert (await look(Http(url=f"http://127.0.0.1:{good}/"))).status == "up"
+    seen = await look(Http(url=f"http://127.0.0.1:{mutes}/"), timeout=0.1)
+    assert (seen.status, seen.reason.code) == ("down", "timeout")
+
+
+async def test_who_waits_by_itself_gets_an_exception(pair: Pair) -> None:
     ours, theirs = pair
 
     async def stranger() -> None:
