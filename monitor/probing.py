@@ -67,9 +67,7 @@ async def probe_once(
         programs=programs,
     )
     started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
-    deadline = began + endpoint.timeout
-    answer, bug, ended = await _contained(endpoint, probe, clock, net, deadline)
-    deadline_passed = ended >= deadline
+    answer, bug, ended, deadline_passed = await _contained(endpoint, probe, clock, net)
     await _unless_cancelled(probe)
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
@@ -113,9 +111,9 @@ def bare(
 
 
 async def _contained(
-    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net, deadline: float
-) -> tuple[object, BaseException | None, float]:
-    """Run the check until the *deadline*: what it answered, what it raised, and when it ended."""
+    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net
+) -> tuple[object, BaseException | None, float, bool]:
+    """Run the check: what it answered, what it raised, when it ended, and whether its deadline passed."""
     check = endpoint.check
     assert isinstance(check, Check)  # noqa: S101 - the config takes no other
     answer: object = None
@@ -131,6 +129,7 @@ async def _contained(
             bug = exc
         ended = clock.monotonic()  # not when we are woken: others are driven on before that
 
+    deadline = clock.monotonic() + endpoint.timeout
     try:
         if check.own_task:  # what it leaves behind, an open nursery or scope, goes with the task
             async with trio.open_nursery() as own:
@@ -145,7 +144,7 @@ async def _contained(
         bug = exc
     if ended is None or check.own_task:  # what it left behind may have gone on
         ended = clock.monotonic()
-    return answer, bug, ended
+    return answer, bug, ended, ended >= deadline
 
 
 async def _unless_cancelled(probe: Probe) -> None:

@@ -154,8 +154,8 @@ BUGS = (
         (
             (
                 "monitor/probing.py",
-                "    deadline = began + endpoint.timeout\n",
-                "    deadline = began + 2 * endpoint.timeout\n",
+                "    deadline = clock.monotonic() + endpoint.timeout\n",
+                "    deadline = clock.monotonic() + 2 * endpoint.timeout\n",
             ),
         ),
     ),
