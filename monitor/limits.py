@@ -7,7 +7,7 @@ import gc
 import resource
 
 _OTHERS = 700  # files that are open beside those of probes: clients of the page, alerts under way, the database
-_ROUND = 25_000  # objects more than at the last round of the garbage collector; a failed probe leaves about a hundred
+_ROUND = 25_000  # objects more than at the last round of the garbage collector
 _ROUNDS_OF_ELDERS = 1, 10  # rounds more than so many before one over what they left, and of those before one over all
 
 
@@ -45,11 +45,11 @@ def spare_what_is_loaded() -> None:
     With a thousand endpoints a round over all of it stops the loop for 200 ms, time and again; what stays for good,
     modules and configuration, is most of that. To be called once everything has started.
 
-    The rounds come more rarely from then on: a probe leaves no circles behind unless it fails, and at Python's own 700
-    objects they took a fifth of the daemon's time. Those over what the last ones left come at every other of them, not
-    at every eleventh as by default: after hundreds of dropped clients that one stopped the loop for 280 ms. So more
-    circles are taken for old that are not, and those over all must not be rare: with sixty of the others in between
-    memory grew by half in 200,000 probes.
+    The rounds come more rarely from then on: a probe leaves no circles behind, whatever comes of it, and at the 700
+    objects that Python waits for they took a fifth of the daemon's time. Those over what the last ones left come at
+    every other of them, not at every eleventh as by default: after hundreds of dropped clients that one stopped the
+    loop for 280 ms. So more is taken for old that is not, and those over all must not be rare: with sixty of the
+    others in between memory grew by half in 200,000 probes.
     """
     gc.collect()
     gc.freeze()

@@ -144,7 +144,10 @@ async def _contained(
         bug = exc
     if ended is None or check.own_task:  # what it left behind may have gone on
         ended = clock.monotonic()
-    return answer, bug, ended, ended >= deadline
+    try:
+        return answer, bug, ended, ended >= deadline
+    finally:
+        bug = None  # its traceback leads to a frame that sees this name: a circle for the garbage collector
 
 
 async def _unless_cancelled(probe: Probe) -> None:

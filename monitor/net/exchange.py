@@ -143,12 +143,16 @@ async def exchange(prepared: Prepared, stream: Stream, trace: Trace, *, body_lim
         if len(prepared.raw) < _SMALL:
             raise
         # A server may answer and close before it has read all of it; then its answer counts.
-    data = await stream.receive_some()
-    if data:
-        trace.phase("transfer")
-    _take(stream, reader, data)
-    while reader.head is None:
-        await take_more(stream, reader)
+    try:
+        data = await stream.receive_some()
+        if data:
+            trace.phase("transfer")
+        _take(stream, reader, data)
+        while reader.head is None:
+            await take_more(stream, reader)
+    except BaseException:
+        reader.let_go()
+        raise
     return WholeAnswer(reader.head, reader, stream, body_limit)
 
 

@@ -35,6 +35,7 @@ _MOST_FRAMING = 8  # bytes on the wire for each of the body that is allowed: one
 _VERSIONS = frozenset({"1.0", "1.1"})
 
 Headers = list[tuple[bytes, bytes]]
+_Failure = tuple[Code, str, str]  # what a ProbeError is made of: code, message, phase
 
 
 @attrs.frozen
@@ -89,7 +90,7 @@ class AnswerReader:
         self._opening = b""
         self._wire = 0  # bytes after the head
         self._since_body = 0  # and those of them since the body's latest
-        self._failure: ProbeError | None = None
+        self._failure: _Failure | None = None  # no exception: it would refer to who raises it, and we to it
 
     def feed(self, data: bytes) -> None:
         """Take *data*. Raises ProbeError for a bad head; for a bad body `take` does, after what came before it."""
@@ -116,7 +117,7 @@ class AnswerReader:
         if self.head is None and self._failure is None and self._head_size > HEAD_LIMIT:
             self._fail(*TOO_LARGE_HEAD)
         if self.head is None and self._failure is not None:
-            raise self._failure
+            raise probe_error(*self._failure)
         if len(self._body) > 1:
             self._body = [b"".join(self._body)]  # many small pieces would take many times their size
         if self._since_body > HEAD_LIMIT or self._wire > self._body_limit * _MOST_FRAMING + HEAD_LIMIT:
@@ -138,7 +139,7 @@ class AnswerReader:
     def take(self) -> list[bytes]:
         """The pieces of the body that have come since the last call. Raises ProbeError once it has gone wrong."""
         if self._failure is not None:
-            raise self._failure
+            raise probe_error(*self._failure)
         pieces, self._body = self._body, []
         return pieces
 
@@ -163,7 +164,7 @@ class AnswerReader:
     def _fail(self, code: Code, message: str, phase: str) -> None:
         """Keep the first failure; what follows from it is not worth a word."""
         if self._failure is None:
-            self._failure = probe_error(code, message, phase)
+            self._failure = code, message, phase
 
     # What llhttp calls. An exception here would be wrapped, so failures are kept for `feed`.
 
@@ -204,7 +205,7 @@ class AnswerReader:
         self._since_body = 0
         self._body_size += len(data)
         if self._body_size > self._body_limit:
-            self._failure = over_limit(self._body_limit)
+            self._failure = _larger_than(self._body_limit)
         else:
             self._body.append(data)
 
@@ -215,7 +216,11 @@ class AnswerReader:
 
 def over_limit(limit: int) -> ProbeError:
     """Build the failure of a body that is too large."""
-    return probe_error(Code.LIMIT, f"body is larger than {ByteSize(limit)}", "transfer")
+    return probe_error(*_larger_than(limit))
+
+
+def _larger_than(limit: int) -> _Failure:
+    return Code.LIMIT, f"body is larger than {ByteSize(limit)}", "transfer"
 
 
 class Decoder:
