@@ -91,7 +91,8 @@ class Http(Proxied):
         return self._is_plain
 
     @cached_property
-    def _is_plain(self) -> bool:  # nor a class of somebody's who promises nothing
+    def _is_plain(self) -> bool:
+        """One request, and redirects, by no proxy. A class that somebody derives has made no such promise."""
         more = self.steps or self._signs_in or self.addresses == "all" or self.keepalive or self.proxy or self.http2
         return type(self) is Http and not more
 
