@@ -133,7 +133,7 @@ class HeldConnection(Conversation):
         probe.facts["connections"] = companion.memory[_CONNECTIONS]
         if (expires := self._certificate_expires) is not None:
             probe.certificate_expires = expires
-            probe.facts["cert_expires_in"] = expires - probe.now()
+            probe.facts["cert_expires_in"] = expires - probe.started_at
 
     def complaint(self) -> Verdict | None:
         """What those before it left to be mended, if anything."""

@@ -49,7 +49,7 @@ class Probe:
     """One probe under way: where a check notes what it does and finds, and what it reaches the world with.
 
     *facts* by name, values as `Fact` says, and *phases*, seconds by name, survive a timeout. *current_phase* is the
-    one that was entered last.
+    one that was entered last. *started_at* is when it began by the wall clock, aware UTC.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Probe:
         programs: Programs | None = None,
     ) -> None:
         """Begin; made by the engine, or by `monitor.testing`."""
+        self.started_at: datetime = clock.wall()
         self.beat = beat  # of a check with a `push_token`
         self.companion = companion  # of a check that `stays`; None where nobody will be there after this probe
         self.facts: dict[str, Any] = {}
@@ -179,7 +180,7 @@ class Probe:
         """
         if self.certificate_expires is None:
             return Verdict.up()  # of nearly every probe without TLS, which need not ask what time it is
-        return certificates.verdict(self.certificate_expires, self.now(), warning)
+        return certificates.verdict(self.certificate_expires, self.started_at, warning)
 
     async def connect(
         self,

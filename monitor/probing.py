@@ -66,8 +66,8 @@ async def probe_once(
         companion=companion,
         programs=programs,
     )
-    started_at, began, stalled = clock.wall(), clock.monotonic(), clock.stalled()
-    answer, bug, ended, deadline_passed = await _contained(endpoint, probe, clock, net)
+    began, stalled = clock.monotonic(), clock.stalled()
+    answer, bug, ended, deadline_passed = await _contained(endpoint, probe, clock, net, began)
     await _unless_cancelled(probe)
     if deadline_passed and companion is not None:
         companion.let_go()  # what did not answer once is no use to the next probe
@@ -86,7 +86,7 @@ async def probe_once(
             endpoint=endpoint.name,
             status=verdict.status,
             reason=readable(verdict.reason, mask),
-            started_at=started_at,
+            started_at=probe.started_at,
             duration=round(duration, 6),
             phases=_rounded(probe.phases),
             facts=kept(probe.facts, declared(endpoint.check), mask),
@@ -94,7 +94,7 @@ async def probe_once(
     except Exception as exc:  # noqa: BLE001 - the boundary's other half: facts, phases and errors are the check's own
         text = f"the check crashed: what it left cannot be used: {typed(exc)}"
         reason = Reason(Code.CRASH, phase if isinstance(phase, str) else None, text)
-        return bare(endpoint, reason, mask, started_at=started_at, duration=clock.monotonic() - began)
+        return bare(endpoint, reason, mask, started_at=probe.started_at, duration=clock.monotonic() - began)
 
 
 def bare(
@@ -111,7 +111,7 @@ def bare(
 
 
 async def _contained(
-    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net
+    endpoint: Endpoint, probe: Probe, clock: Clock, net: Net, began: float
 ) -> tuple[object, BaseException | None, float, bool]:
     """Run the check: what it answered, what it raised, when it ended, and whether its deadline passed."""
     check = endpoint.check
@@ -129,7 +129,7 @@ async def _contained(
             bug = exc
         ended = clock.monotonic()  # not when we are woken: others are driven on before that
 
-    deadline = clock.monotonic() + endpoint.timeout
+    deadline = began + endpoint.timeout
     try:
         if check.own_task:  # what it leaves behind, an open nursery or scope, goes with the task
             async with trio.open_nursery() as own:

@@ -63,11 +63,13 @@ class Trace(Protocol):
     """Where the net notes what it does: `monitor.probe.Probe` is one.
 
     *own_trouble* is set while the net waits for something of the monitor's own, a free DNS worker: a deadline
-    that passes meanwhile says nothing about the endpoint. *certificate_expires* is when the first of the
-    certificates that were seen so far does. *secured* is what the latest handshake of TLS agreed on.
+    that passes meanwhile says nothing about the endpoint. *started_at* is when it all began, aware UTC.
+    *certificate_expires* is when the first of the certificates that were seen so far does. *secured* is what the
+    latest handshake of TLS agreed on.
     """
 
     facts: dict[str, Any]
+    started_at: datetime
     certificate_expires: datetime | None
     secured: Secured | None
 
@@ -80,9 +82,6 @@ class Trace(Protocol):
 
     def phase(self, name: str | None) -> None:
         """Say what begins now."""
-
-    def now(self) -> datetime:
-        """The wall clock, to tell how long a certificate is still good."""
 
 
 class Closable(Protocol):

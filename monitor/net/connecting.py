@@ -11,7 +11,7 @@ import trio
 
 from monitor.core.errors import ProbeError
 from monitor.core.text import host_and_port
-from monitor.net.reactor import by_trio, writable
+from monitor.net.driven import by_trio, writable
 from monitor.net.reasons import from_connect, from_stream, own_trouble
 from monitor.net.records import Connection
 from monitor.net.resolve import interleaved

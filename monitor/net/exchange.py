@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 import trio
 
+from monitor.net.driven import by_trio
 from monitor.net.http import AnswerReader, decoder_for
-from monitor.net.reactor import by_trio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -111,7 +111,7 @@ class KeepingTransport(Transport):
         stream = await self._opened(prepared)
         facts = {name: trace.facts[name] for name in _EVIDENCE if name in trace.facts}
         left = facts.pop("cert_expires_in", None) if prepared.encrypted else None
-        expires = None if left is None else trace.now() + left
+        expires = None if left is None else trace.started_at + left
         return _Kept(stream, where, facts, expires, self._session_on(stream, prepared))
 
     async def _answer(self, kept: _Kept, prepared: Prepared, request: httpx.Request) -> WholeAnswer:

@@ -5,7 +5,7 @@ as much again; over TLS twice that, because OpenSSL empties the caches between a
 has neither. Its coroutine is stepped from one wait to the next by whoever has news for it:
 
     its own task   begins it, steps it to its first wait, and sleeps until it is over
-    the pilot      waits for all sockets in one epoll set, and steps those whose socket is ready
+    the pilot      waits for all sockets in one epoll set; reads what has come and opens it, and steps who waited
     the purser     closes those whose deadline has passed, from where they wait
 
 The code that is driven is the same that Trio runs elsewhere. It waits for sockets by `readable` and `writable`, and for
@@ -16,60 +16,18 @@ what he began with Trio he began in the pilot's name, and may take all others al
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import math
 import select
-import threading
-import types
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
-from monitor.net.reasons import own_trouble
+from monitor.net.driven import Driven, here
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine
 
-    from monitor.net.records import Connection
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-_AT_ONCE = 64  # probes that the pilot steps before other tasks have their turn
-
-
-def readable(connection: Connection) -> Awaitable[None]:
-    """Wait until *connection* has something to read, or its end. To be awaited at once."""
-    driven = _here.driven
-    if driven is None:
-        return trio.lowlevel.wait_readable(connection)  # noqa: ASYNC105 - whoever asked awaits it
-    driven.watch(connection, select.EPOLLIN)
-    return _next_step()
-
-
-def writable(connection: Connection) -> Awaitable[None]:
-    """Wait until there is room for something to send, or the outcome of a connect. To be awaited at once."""
-    driven = _here.driven
-    if driven is None:
-        return trio.lowlevel.wait_writable(connection)  # noqa: ASYNC105 - as above
-    driven.watch(connection, select.EPOLLOUT)
-    return _next_step()
-
-
-def is_driven() -> bool:
-    """Is who asks driven?"""
-    return _here.driven is not None
-
-
-async def by_trio(async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
-    """Await `async_fn(*args)`, which waits for anything but a socket; return what it returns, raise what it raises."""
-    driven = _here.driven
-    if driven is None:
-        return await async_fn(*args)
-    driven.errand = functools.partial(async_fn, *args)
-    result: T = await _next_step()
-    return result
+_AT_ONCE = 16  # probes that the pilot steps before other tasks have their turn, and that wait for each other's work
 
 
 def drive(coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> Awaitable[None]:
@@ -77,133 +35,13 @@ def drive(coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: flo
 
     It must let no exception out. What it waits for stands above. Raises only Cancelled.
     """
-    reactor = _reactor_of_this_run()
+    reactor = here.reactor or _new_reactor()
     return _in_a_scope(coroutine, deadline) if reactor is None else reactor.drive(coroutine, timeout, deadline)
 
 
 async def _in_a_scope(coroutine: Coroutine[Any, Any, None], deadline: float) -> None:
     with trio.CancelScope(deadline=deadline):
         await coroutine
-
-
-@types.coroutine
-def _next_step() -> Generator[None, Any, Any]:
-    """Wait to be stepped; returns what was done on an errand."""
-    return (yield)
-
-
-class _Closed(BaseException):
-    """What is driven shall end where it waits, as Trio's Cancelled would have it.
-
-    A coroutine's own `close` would not do: an asynchronous generator that it waits in stays as if it ran.
-    """
-
-
-class _Here(threading.local):
-    """Which coroutine is being stepped in this thread at this moment."""
-
-    driven: Driven | None = None
-
-
-_here = _Here()
-
-
-class Driven:
-    """One coroutine, and where it stands."""
-
-    __slots__ = ("_connection", "_coroutine", "_events", "_fd", "_reactor", "_task", "errand", "is_over", "is_parked")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], reactor: Reactor) -> None:
-        """Have *coroutine* driven for the current task, which is to be `parked`."""
-        self.errand: Callable[[], Awaitable[Any]] | None = None  # what its task is to await before it goes on
-        self.is_over = False
-        self.is_parked = False  # does its task sleep?
-        self._task = trio.lowlevel.current_task()
-        self._coroutine = coroutine
-        self._reactor = reactor
-        self._connection: Connection | None = None  # that it waits for, or waited for last
-        self._fd = -1
-        self._events = 0
-
-    def step(self, value: Any = None, error: BaseException | None = None) -> None:
-        """Go on to the next wait, or to the end."""
-        if self._waits_by_itself(value, error):
-            told = RuntimeError("what is driven must wait for sockets, or by `by_trio`; it waited by itself")
-            if self._waits_by_itself(None, told):
-                self._drop()
-
-    def _waits_by_itself(self, value: Any, error: BaseException | None) -> bool:
-        """Step; True: it waits for something that nobody will tell it of."""
-        before, _here.driven = _here.driven, self
-        try:
-            strange = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
-        except StopIteration:
-            self._end()
-            return False
-        finally:
-            _here.driven = before
-        return strange is not None
-
-    def parked(self) -> Awaitable[object]:
-        """Sleep until it is over, or there is an errand; its task awaits this."""
-        self.is_parked = True
-        return trio.lowlevel.wait_task_rescheduled(self._abandoned)  # noqa: ASYNC105 - as above
-
-    def wake(self) -> None:
-        """Wake its task, which is parked."""
-        self.is_parked = False
-        trio.lowlevel.reschedule(self._task)
-
-    def _abandoned(self, _: object) -> trio.lowlevel.Abort:
-        """Trio cancels its task."""
-        self.is_parked = False
-        self.close()
-        return trio.lowlevel.Abort.SUCCEEDED
-
-    def close(self) -> None:
-        """End it where it waits."""
-        self.step(error=_Closed())
-        if not self.is_over:
-            self._drop()
-
-    def _drop(self) -> None:
-        """Have no more to do with it: it waits, though it was told to end."""
-        with contextlib.suppress(RuntimeError):
-            self._coroutine.close()
-        self._end()
-
-    def _end(self) -> None:
-        self.is_over = True
-        self.ignore()
-
-    def watch(self, connection: Connection, events: int) -> None:
-        """Be stepped when *connection* has one of *events*. Raises ProbeError (`internal`), or OSError."""
-        reactor = self._reactor
-        try:
-            if connection is not self._connection:
-                self.ignore()
-                self._fd = connection.fileno()
-                reactor.epoll.register(self._fd, events)
-                reactor.by_fd[self._fd] = self
-                self._connection = connection
-            elif events != self._events:
-                reactor.epoll.modify(self._fd, events)
-        except OSError as exc:
-            raise own_trouble(exc) or exc from exc
-        self._events = events
-
-    def ignore(self) -> None:
-        """Be stepped no more for any connection."""
-        connection, reactor = self._connection, self._reactor
-        if connection is None:
-            return
-        self._connection = None
-        if reactor.by_fd.get(self._fd) is not self:
-            return  # it was closed, and its number is another's by now
-        del reactor.by_fd[self._fd]
-        if connection.fileno() >= 0:  # else it was closed, and the system has forgotten it
-            with contextlib.suppress(OSError):  # somebody closed the number behind our back
-                reactor.epoll.unregister(self._fd)
 
 
 class Reactor:
@@ -240,19 +78,29 @@ class Reactor:
             del due[driven]
 
     async def _pilot(self) -> NoReturn:
-        with self.epoll:
+        try:
             while True:
                 await trio.lowlevel.wait_readable(self.epoll)
-                for fd, _ in self.epoll.poll(0, _AT_ONCE):
-                    driven = self.by_fd.get(fd)
-                    if driven is None:
-                        continue  # its socket is closed; a process that was just forked still has it
-                    if not driven.is_parked:
-                        driven.ignore()  # it is on an errand; when it waits again, it watches again
-                        continue
-                    driven.step()
-                    if driven.is_over or driven.errand is not None:
-                        driven.wake()
+                self._step_who_is_ready()
+        finally:  # the run is over
+            here.reactor = None
+            self.epoll.close()
+
+    def _step_who_is_ready(self) -> None:
+        ready: list[Driven] = []
+        for fd, _ in self.epoll.poll(0, _AT_ONCE):
+            driven = self.by_fd.get(fd)
+            if driven is None:
+                continue  # its socket is closed; a process that was just forked still has it
+            if driven.is_parked:
+                driven.do_work()
+                ready.append(driven)
+            else:
+                driven.ignore()  # it is on an errand; when it waits again, it watches again
+        for driven in ready:
+            driven.go_on()
+            if driven.is_over or driven.errand is not None:
+                driven.wake()
 
     async def _purser(self) -> NoReturn:
         while True:
@@ -287,20 +135,12 @@ async def _on_errand(driven: Driven, errand: Callable[[], Awaitable[Any]]) -> No
         driven.step(value)
 
 
-def _reactor_of_this_run() -> Reactor | None:
-    """None where there are no epoll sets, as elsewhere than on Linux, or no descriptor is left for one."""
-    try:
-        return _reactor.get()
-    except LookupError:
-        pass
+def _new_reactor() -> Reactor | None:
+    """That of this run; None where there are no epoll sets, as elsewhere than on Linux, or no descriptor for one."""
     if not hasattr(select, "epoll"):
         return None
     try:
-        reactor = Reactor()
+        here.reactor = Reactor()
     except OSError:
         return None
-    _reactor.set(reactor)
-    return reactor
-
-
-_reactor: trio.lowlevel.RunVar[Reactor] = trio.lowlevel.RunVar("reactor")
+    return here.reactor

@@ -17,12 +17,13 @@ Connection = socket.SocketType
 class Records:
     """One TLS connection as a client, on a socket that does not block."""
 
-    __slots__ = ("_connection", "_incoming", "_outgoing", "session")
+    __slots__ = ("_connection", "_incoming", "_is_partly_read", "_outgoing", "session")
 
     def __init__(self, connection: Connection, context: ssl.SSLContext, host: str) -> None:
         """Begin without a handshake; *host* is whom the certificate must name. Raises ValueError for a bad name."""
         self._connection = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._is_partly_read = False  # a record, perhaps: OpenSSL gave as much as was asked for
         self.session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.encode("ascii"))
 
     @property
@@ -37,7 +38,7 @@ class Records:
     @property
     def holds_some(self) -> bool:
         """Has something come that was not read yet, or only in part?"""
-        return self._incoming.pending > 0 or self.session.pending() > 0
+        return self._is_partly_read or self._incoming.pending > 0
 
     def feed(self) -> None:
         """Take in what the socket has. Raises BlockingIOError where that is nothing, and OSError."""
@@ -47,11 +48,27 @@ class Records:
         else:
             self._incoming.write_eof()
 
+    def shake(self) -> bool:
+        """Go on with the handshake as far as what was fed allows; is it done? Raises OSError or ValueError as `ssl`."""
+        try:
+            self.session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        return True
+
+    def shake_on(self) -> bool:
+        """The same with what the socket has."""
+        try:
+            self.feed()
+        except BlockingIOError:
+            return False  # it was nothing
+        return self.shake()
+
     def sealed(self, data: bytes | bytearray | memoryview) -> bytes:
         """*data* as records to be sent, after what was owed. Raises OSError."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self.session.write(rest) :]
+        sealed, size = 0, len(data)
+        while sealed < size:
+            sealed += self.session.write(memoryview(data)[sealed:] if sealed else data)
         return self._outgoing.read()
 
     def opened(self, most: int) -> bytes:
@@ -62,8 +79,14 @@ class Records:
         """
         if self.holds_some:
             try:
-                return self.session.read(most)
+                return self._read(most)
             except ssl.SSLWantReadError:
                 pass  # half a record
         self.feed()
-        return self.session.read(most)
+        return self._read(most)
+
+    def _read(self, most: int) -> bytes:
+        self._is_partly_read = False
+        data = self.session.read(most)
+        self._is_partly_read = len(data) == most
+        return data

@@ -17,7 +17,7 @@ import outcome
 import trio
 
 from monitor.core.model import Code
-from monitor.net.reactor import by_trio
+from monitor.net.driven import by_trio
 from monitor.net.reasons import from_lookup, probe_error
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The real network: non-blocking sockets under Trio.
 
-Plain sockets, waited for by `monitor.net.reactor`, cost a third of what Trio's own streams do, and OpenSSL on
+Plain sockets, waited for by `monitor.net.driven`, cost a third of what Trio's own streams do, and OpenSSL on
 buffers in memory less than Python's `SSLSocket`. Everything ends by a close without ceremony: a probe owes its target
 no goodbye, and a deadline leaves no time for one.
 """
@@ -24,8 +24,9 @@ from monitor.core.quantities import seconds_text
 from monitor.net import ANY_ADDRESS
 from monitor.net.connecting import connect_any
 from monitor.net.datagrams import DatagramSocket, open_datagrams
+from monitor.net.driven import by_trio
 from monitor.net.echoes import EchoSocket, open_echoes
-from monitor.net.reactor import by_trio, drive
+from monitor.net.reactor import drive
 from monitor.net.reasons import CERTIFICATE_EXPIRED, from_datagrams, from_tls
 from monitor.net.resolve import Resolver, numeric
 from monitor.net.stream import SocketStream

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import ssl
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
-from monitor.net.reactor import by_trio, is_driven, readable, writable
+from monitor.net.driven import by_trio, readable, writable
 from monitor.net.reasons import cut_off, from_stream
 from monitor.net.records import CHUNK, Records
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from monitor.net.driven import Wait, Work
     from monitor.net.records import Connection
 
 _EAGER_READS = 8  # reads that found data waiting before other tasks get their turn
@@ -94,29 +94,27 @@ class SocketStream:
             try:
                 sent += self._socket.send(memoryview(data)[sent:] if sent else data)
             except BlockingIOError:
-                await self._writable()
+                await writable(self._socket, self._waited)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until `send_all` might not block."""
-        await self._writable()
+        await writable(self._socket, self._waited)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive what is there; `b""` at the end of the stream."""
         records = self._records
         if records is not None and records.owes:
             await self._pay(records)
-        if self._answer_due:
-            # Nothing can have come yet: a look would only cost a system call and an exception.
-            self._answer_due = False
-            if records is None or not records.holds_some:
-                await self._readable()
-        receive = self._socket.recv if records is None else records.opened
+        receive = functools.partial(self._socket.recv if records is None else records.opened, max_bytes or CHUNK)
+        # Else nothing can have come yet: a look would only cost a system call and an exception.
+        look_first = not self._answer_due or (records is not None and records.holds_some)
+        self._answer_due = False
         while True:
             try:
-                data = receive(max_bytes or CHUNK)
+                data = receive() if look_first else await readable(self._socket, receive, self._waited)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._eager = self._swallowed = 0
-                await self._readable()
+                look_first = False
             except ssl.SSLZeroReturnError:
                 return b""
             except OSError as exc:
@@ -151,19 +149,14 @@ class SocketStream:
             await trio.lowlevel.checkpoint()
         self._mouthful_at = trio.current_time()
 
-    def _readable(self) -> Awaitable[None]:
-        # Who is driven is alone with it, and does not close it while it waits.
-        return readable(self._socket) if is_driven() else self._while_waiting(readable)
-
-    def _writable(self) -> Awaitable[None]:
-        return writable(self._socket) if is_driven() else self._while_waiting(writable)
-
-    async def _while_waiting(self, wait: Callable[[Connection], Awaitable[None]]) -> None:
+    async def _waited(self, wait: Wait, connection: Connection, work: Work) -> Any:
+        """Wait, so that who closes it meanwhile tells us; then work."""
         self._waiting += 1
         try:
-            await wait(self._socket)
+            await wait(connection)
         finally:
             self._waiting -= 1
+        return work()
 
     def _fail(self, exc: OSError) -> NoReturn:
         """Raise what Trio's streams raise, with the reason as its cause."""
@@ -174,23 +167,17 @@ class SocketStream:
     async def handshake(self, context: ssl.SSLContext, host: str) -> ssl.SSLObject:
         """Speak TLS from now on. Raises OSError or ValueError, as `ssl` does."""
         records = Records(self._socket, context, host)
-        while True:
-            try:
-                records.session.do_handshake()
-            except ssl.SSLWantReadError:
+        try:
+            is_done = records.shake()
+            while not is_done:
                 await self._send(records.owed())
-                await self._readable()
-                try:
-                    records.feed()
-                except BlockingIOError:
-                    continue  # it was nothing
-            except OSError:
-                with contextlib.suppress(OSError):
-                    self._socket.send(records.owed())  # why, for the server's log
-                raise
-            else:
-                self._records = records  # what it still owes goes with what is sent first
-                return records.session
+                is_done = await readable(self._socket, records.shake_on, self._waited)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._socket.send(records.owed())  # why, for the server's log
+            raise
+        self._records = records  # what it still owes goes with what is sent first
+        return records.session
 
     def close(self) -> None:
         """Close; never blocks."""

@@ -10,8 +10,8 @@ import trio
 
 from monitor.core.errors import ProbeError, describe
 from monitor.core.model import Code
+from monitor.net.driven import by_trio
 from monitor.net.identity import load_identity
-from monitor.net.reactor import by_trio
 from monitor.net.reasons import probe_error
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def note_certificate(connection: ssl.SSLObject, trace: Trace) -> None:
 
 def note_expiry(expires: datetime, trace: Trace) -> None:
     """Note that a certificate *expires* then; of several the first to do so counts."""
-    trace.facts["cert_expires_in"] = expires - trace.now()
+    trace.facts["cert_expires_in"] = expires - trace.started_at
     if trace.certificate_expires is None or expires < trace.certificate_expires:
         trace.certificate_expires = expires
 

@@ -133,6 +133,7 @@ class _Aside:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self.facts: dict[str, Any] = {}
+        self.started_at: datetime = trace.started_at
         self.certificate_expires: datetime | None = None
         self.secured: Secured | None = None
 
@@ -146,9 +147,6 @@ class _Aside:
 
     def phase(self, name: str | None) -> None:
         self._trace.phase(PHASE if name == "tls" else name)
-
-    def now(self) -> datetime:
-        return self._trace.now()
 
 
 def _blamed(exc: ProbeError | trio.BrokenResourceError) -> ProbeError:

@@ -20,7 +20,8 @@ from support.probes import answers, endpoint, http, look, serve
 
 from checks.http import Http
 from monitor.net import TLS
-from monitor.net.reactor import by_trio, drive, readable, writable
+from monitor.net.driven import by_trio, readable, writable
+from monitor.net.reactor import drive
 from monitor.net.sockets import SocketNet
 from monitor.net.stream import SocketStream
 from monitor.net.tls import Contexts
@@ -102,6 +103,39 @@ async def test_waits_for_both_directions_and_more_than_one_socket(pair: Pair) ->
         return ours.recv(10)
 
     assert await driven(work) == [b"12"]
+
+
+@linux
+async def test_the_work_of_all_who_are_ready_comes_before_anybody_goes_on(pair: Pair) -> None:
+    ours, theirs = pair
+    done: list[str] = []
+
+    async def work(name: str) -> None:
+        with socket.socket(fileno=ours.dup().detach()) as mine:
+            await readable(mine, partial(done.append, f"{name} works"))
+            done.append(f"{name} goes on")
+
+    async with trio.open_nursery() as nursery:
+        for name in "ab":
+            nursery.start_soon(driven, partial(work, name))
+        await trio.testing.wait_all_tasks_blocked()
+        theirs.send(b"x")
+    assert [each.split()[1] for each in done] == ["works", "works", "goes", "goes"]
+
+
+@pytest.mark.parametrize("is_driven", [True, False])
+async def test_who_waits_gets_what_came_of_the_work(pair: Pair, is_driven: bool) -> None:
+    ours, theirs = pair
+    theirs.send(b"12")
+
+    async def work() -> bytes:
+        with pytest.raises(ValueError, match="invalid literal"):
+            await readable(ours, partial(int, "no number"))
+        first: bytes = await readable(ours, partial(ours.recv, 1))
+        await readable(ours)  # nothing is done twice
+        return first + ours.recv(1)
+
+    assert (await driven(work) if is_driven else [await work()]) == [b"12"]
 
 
 async def test_a_socket_with_the_number_of_one_that_was_closed_is_watched_again(nursery: trio.Nursery) -> None:

@@ -154,7 +154,7 @@ BUGS = (
         (
             (
                 "monitor/probing.py",
-                "    deadline = clock.monotonic() + endpoint.timeout\n",
+                "    deadline = began + endpoint.timeout\n",
                 "    deadline = clock.monotonic() + 2 * endpoint.timeout\n",
             ),
         ),
