@@ -86,6 +86,10 @@ class Resolver:
     async def _asked(self, host: str, trace: Trace) -> Sequence[Address]:
         look_up = self._under_way.get(host)
         if look_up is None:
+            try:
+                host.encode("idna")  # as the system's resolver has it done; what cannot be a name takes no worker
+            except UnicodeError as exc:
+                raise from_lookup(exc, host) from exc
             look_up = self._under_way[host] = _LookUp(host)
             self._queue.append(look_up)
             self._start_what_can()
@@ -94,7 +98,7 @@ class Resolver:
         await by_trio(look_up.done.wait)
         trace.own_trouble = None
         match look_up.error:
-            case OSError() | UnicodeError() as error:
+            case OSError() as error:
                 raise from_lookup(error, host) from error
             case BaseException() as bug:
                 raise bug

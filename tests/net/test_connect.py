@@ -11,6 +11,7 @@ import trio
 from support.probes import answers, endpoint, http, serve
 
 from checks.http import Http
+from monitor.core.model import Code, Reason
 from monitor.core.quantities import Lifetime
 from monitor.net.resolve import Address, Resolver
 from monitor.net.sockets import SocketNet
@@ -72,7 +73,6 @@ async def test_when_every_address_fails_the_first_is_named() -> None:
          "the name server did not answer or failed for now: it.example"),
         (socket.gaierror(socket.EAI_MEMORY, "x"), "unknown", "internal", "the machine has no free memory"),
         (OSError(24, "x"), "unknown", "internal", "the monitor has no free file descriptor"),
-        (UnicodeError("label too long"), "down", "dns", "not a valid host name: it.example"),
     ],
 )  # fmt: skip
 async def test_what_the_resolver_says(error: Exception, status: str, code: str, message: str) -> None:
@@ -112,26 +112,30 @@ async def test_one_look_up_serves_all_who_ask_and_outlives_who_gives_up(nursery:
     assert asked == ["slow.example"]
 
 
-async def test_no_free_dns_worker_is_the_monitors_own_trouble() -> None:
+async def test_no_free_dns_worker_is_the_monitors_own_trouble(nursery: trio.Nursery) -> None:
     go = threading.Event()
 
     def stuck(_: str) -> list[Address]:
         go.wait(5)
         return []
 
+    impossible = "x" * 64  # no config may say so, but a server
+    port = await serve(nursery, answers(http(302, b"", f"Location: http://{impossible}/")))
     resolver = Resolver(stuck, workers=2)
     results: dict[str, Observation] = {}
 
-    async def look_at(name: str) -> None:
-        results[name] = await look_by(resolver, f"http://{name}.example/", timeout=0.2)
+    async def look_at(url: str) -> None:
+        results[url] = await look_by(resolver, url, timeout=0.2)
 
-    async with trio.open_nursery() as nursery:
-        for name in ("a", "b", "c"):
-            nursery.start_soon(look_at, name)
+    urls = "http://a.example/", "http://b.example/", "http://c.example/", f"http://127.0.0.1:{port}/"
+    async with trio.open_nursery() as looking:
+        for url in urls:
+            looking.start_soon(look_at, url)
             await trio.testing.wait_all_tasks_blocked()
     go.set()
-    assert [results[name].status for name in "abc"] == ["down", "down", "unknown"]
-    assert results["c"].reason.message == "no DNS worker was free in time"
+    assert [results[url].status for url in urls] == ["down", "down", "unknown", "down"]
+    assert results[urls[2]].reason.message == "no DNS worker was free in time"
+    assert results[urls[3]].reason == Reason(Code.DNS, "resolve", f"not a valid host name: {impossible}")
 
 
 async def test_a_redirect_is_vetted_on_the_addresses_it_resolves_to(nursery: trio.Nursery) -> None:
