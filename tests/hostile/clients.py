@@ -104,9 +104,9 @@ async def _unread(stream: trio.SocketStream, asked: bytes) -> str:
 
 
 async def garbage_after_upgrade(stream: trio.SocketStream) -> str:
-    """A WebSocket, and then anything."""
+    """A WebSocket, and then anything but the head of a frame, whose rest a server would rightly wait for."""
     with contextlib.suppress(*GONE):
-        await stream.send_all(UPGRADE + random.randbytes(2000))
+        await stream.send_all(UPGRADE + bytes([0x70 | random.randrange(256)]) + random.randbytes(2000))
     ending = await _ending(stream)
     return "dropped" if ending == "101" else ending
 
