@@ -225,6 +225,8 @@ class HeldConnection(Conversation):
 
     async def _say_goodbye(self) -> None:
         """Have the server know that it is us who leave, if that can be said at once."""
+        if self._stream.is_sending:
+            return  # in the middle of a frame
         with trio.move_on_after(_GRACE, shield=True), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self._stream.send_all(_GOODBYE)
 

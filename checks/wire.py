@@ -63,7 +63,7 @@ class WatchedStream:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._head: bytes | None = b""  # what has come of the answer's head; None: it is whole
-        self._turn = trio.Lock()  # to send: trio-websocket's own does not know of who takes leave
+        self.is_sending = False  # trio-websocket sends one thing at a time; who takes leave behind its back asks
         self.pace: Pace | None = None  # of a connection that is held
         self.take_turn: Callable[[], Awaitable[None]] | None = None  # before its end is known
 
@@ -101,17 +101,14 @@ class WatchedStream:
         return data
 
     async def send_all(self, data: bytes) -> None:
-        try:
-            self._turn.acquire_nowait()  # a plain acquire lets the loop come round, at each of the messages
-        except trio.WouldBlock:
-            await self._turn.acquire()
+        self.is_sending = True
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError:
             self._end()
             raise
         finally:
-            self._turn.release()
+            self.is_sending = False
 
     def _end(self) -> None:
         # With a whole head trio-websocket has made up its mind already, and will say what it makes of the end.
