@@ -22,7 +22,12 @@ from benchmarks.layers import Profile, Sampler, Spent
 from monitor.config.load import load
 from monitor.core.schedule import longest_first_wait
 from monitor.daemon import Daemon
-from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
+from monitor.limits import (
+    collect_no_garbage,
+    raise_descriptor_limit,
+    spare_first_results,
+    spare_what_is_loaded,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +88,7 @@ async def watched(config: Config, began: float, warm_up: float, seconds: float) 
         first_results = longest_first_wait(float(config.enabled[0].interval), len(config.enabled)) + 1
         await trio.sleep(first_results)
         first = sorted(checker.lag for checker in daemon.lateness().values())
-        spare_what_is_loaded()
+        spare_first_results()
         await trio.sleep(max(0.0, warm_up - first_results))
         await watch.run(seconds)
         not_up = sum(record.health.state != "up" for record in daemon.records().values())

@@ -26,7 +26,7 @@ from monitor.core.tally import Tally
 from monitor.core.text import counted
 from monitor.engine import Engine
 from monitor.isolation.workers import Workers
-from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
+from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_first_results, spare_what_is_loaded
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
 from monitor.notify import Notifier
@@ -102,13 +102,13 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
 
 
 async def _spare_what_stays(daemon: Daemon) -> None:
-    """Spare the garbage collector's rounds the first results as well: what follows takes their place, one by one."""
+    """Spare the garbage collector's rounds the first results as well."""
     enabled = daemon.config.enabled
     first_results = max((longest_first_wait(each.interval, len(enabled)) for each in enabled), default=0.0)
     with trio.move_on_after(first_results + 1):
         await daemon.stopping.wait()
         return
-    spare_what_is_loaded()
+    spare_first_results()
 
 
 @contextlib.asynccontextmanager
