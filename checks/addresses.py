@@ -42,7 +42,7 @@ class _Look:
     async def take(self, check: Http) -> None:
         began = self.part.monotonic()
         try:
-            verdict = await check.probe(self.part, attrs.evolve(check.addressing, address=self.ip))
+            verdict = await check.look(self.part, attrs.evolve(check.addressing, address=self.ip))
         except (ProbeError, trio.BrokenResourceError) as exc:
             reason = reason_in(exc)
         else:

@@ -26,8 +26,7 @@ from wsproto.connection import ConnectionState
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from checks.documents import parsed
-from checks.wire import WatchedStream
-from monitor.api import Code, Duration, Expectations, Probe, ProbeError, Reason, Stream, describe, seconds_text
+from monitor.api import Code, Duration, Expectations, Probe, ProbeError, Reason, describe, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from trio_websocket import CloseReason, WebSocketConnection
 
     from checks.websocket_steps import Step
+    from checks.wire import WatchedStream
 
 ABNORMAL = 1006  # what stands for a close code where none came
 _TOO_BIG = 1009
@@ -61,14 +61,14 @@ class Conversation:
     """One conversation over *stream*; every failure is a ProbeError."""
 
     def __init__(
-        self, probe: Probe, stream: Stream, steps: tuple[Step, ...], expectations: tuple[Expectations, ...]
+        self, probe: Probe, stream: WatchedStream, steps: tuple[Step, ...], expectations: tuple[Expectations, ...]
     ) -> None:
         """Take over *stream*; *expectations* has one for each of *steps*."""
 
         self.facts = probe.facts
         self._probe = probe
         self._monotonic = probe.monotonic
-        self._stream = WatchedStream(stream)
+        self._stream = stream
         self._steps = tuple(zip(steps, expectations, strict=True))
         # Messages wait here only for steps that look at them; the bounds hold what a flood may cost.
         self._wanted = any(step.expect is not None or step.silent_for is not None for step in steps)

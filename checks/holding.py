@@ -20,7 +20,7 @@ import trio
 import trio_websocket
 
 from checks.conversation import ABNORMAL, Conversation, closing
-from checks.wire import Pace
+from checks.wire import HeldStream, Pace
 from monitor.api import Code, ProbeError, Verdict, seconds_text
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ class HeldConnection(Conversation):
         min_lifetime: Duration | None,
     ) -> None:
         """Take over *stream*, which *probe* opened."""
-        super().__init__(probe, stream, steps, expectations)
+        self._held = HeldStream(stream)
+        super().__init__(probe, self._held, steps, expectations)
         self._companion = companion
         self._ping_interval = ping_interval or _PING_INTERVAL
         self._max_silence = max_silence
@@ -157,8 +158,7 @@ class HeldConnection(Conversation):
         companion, memory = self._companion, self._companion.memory
         self.facts = dict(self.facts)
         self._pinging = self._is_settled = True  # whatever ends it is to be told
-        self._stream.pace = Pace(self._monotonic)
-        self._stream.take_turn = companion.take_turn
+        self._held.settle_down(Pace(self._monotonic), companion.take_turn)
         self._asked_at = companion.awake()
         self._note_sign()
         memory.pop(_CLOSE_CODE, None)
@@ -189,7 +189,7 @@ class HeldConnection(Conversation):
         self._fail(Code.TIMEOUT, f"no message for {seconds_text(self._companion.awake() - since)}")
 
     async def _before_the_end(self) -> None:
-        await self._stream.end_in_turn()
+        await self._held.end_in_turn()
 
     def _dropped(self, closed: CloseReason | None) -> NoReturn:
         if not self._is_settled:
@@ -225,10 +225,8 @@ class HeldConnection(Conversation):
 
     async def _say_goodbye(self) -> None:
         """Have the server know that it is us who leave, if that can be said at once."""
-        if self._stream.is_sending:
-            return  # in the middle of a frame
         with trio.move_on_after(_GRACE, shield=True), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._stream.send_all(_GOODBYE)
+            await self._held.send_all(_GOODBYE)
 
     async def _until(self, since: Callable[[], float], seconds: float) -> None:
         """Wait until *seconds* have passed since a moment that may move on, all of them awake."""

@@ -101,17 +101,16 @@ class Http(Proxied):
         """Does it keep something between two probes?"""
         return self.keepalive or (self.auth is not None and self.auth.oauth2 is not None)
 
-    async def probe(self, probe: Probe, addressing: Addressing | None = None) -> Verdict:
-        """Send the request, follow redirects, judge the last answer.
+    async def probe(self, probe: Probe) -> Verdict:
+        """Send the request, follow redirects, judge the last answer; of one address, or of all of them."""
+        if self.addresses == "all":
+            from checks.addresses import every_address  # noqa: PLC0415 - it costs Trio, which only who probes needs
 
-        *addressing* leads to one of several addresses that are looked at; None: to where the config says.
-        """
-        if addressing is None:
-            if self.addresses == "all":
-                from checks.addresses import every_address  # noqa: PLC0415 - it costs Trio, which only who probes needs
+            return await every_address(self, probe)
+        return await self.look(probe, self.addressing)
 
-                return await every_address(self, probe)
-            addressing = self.addressing
+    async def look(self, probe: Probe, addressing: Addressing) -> Verdict:
+        """Look once, at where *addressing* leads."""
         if self.steps:
             from checks.walk import walk  # noqa: PLC0415 - as above
 

@@ -128,7 +128,7 @@ def _note(probe: Probe) -> None:
     chain = [said for said in read if said is not None]
     if not chain:
         return
-    now = probe.now()
+    now = probe.started_at
     probe.facts["chain"] = [
         {"subject": each.subject, "issuer": each.issuer, "expires_in": each.expires - now} for each in chain
     ]
@@ -144,7 +144,7 @@ def _note_own(probe: Probe, own: Said) -> None:
         "cert_subject": own.subject,
         "cert_issuer": own.issuer,
         "cert_names": list(own.names),
-        "cert_age": probe.now() - own.begins,
+        "cert_age": probe.started_at - own.begins,
         "cert_serial": own.serial,
         "cert_key": own.key,
         "cert_signature": own.signature,

@@ -118,8 +118,10 @@ class WebSocket(Proxied):
         if self.mode == "hold" and probe.companion is not None:
             return await self._ask(probe, probe.companion)
         from checks.conversation import Conversation  # noqa: PLC0415 - it costs Trio, which only who probes needs
+        from checks.wire import WatchedStream  # noqa: PLC0415 - as above
 
-        conversation = Conversation(probe, await self._connect(probe), self.steps, self._expectations)
+        stream = WatchedStream(await self._connect(probe))
+        conversation = Conversation(probe, stream, self.steps, self._expectations)
         began, is_held = probe.monotonic(), self.mode == "hold"
         await conversation.visit(self._handshake, ask=is_held)
         if is_held:  # what `expect` may mention is there, as after the first probe of a daemon

@@ -63,31 +63,8 @@ class WatchedStream:
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._head: bytes | None = b""  # what has come of the answer's head; None: it is whole
-        self.is_sending = False  # trio-websocket sends one thing at a time; who takes leave behind its back asks
-        self.pace: Pace | None = None  # of a connection that is held
-        self.take_turn: Callable[[], Awaitable[None]] | None = None  # before its end is known
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self.pace is not None:
-            await self.pace.wait()
-        try:
-            data = await self._receive(max_bytes)
-        except trio.BrokenResourceError:
-            await self.end_in_turn()
-            raise
-        if self.pace is not None:
-            if not data:
-                await self.end_in_turn()
-            self.pace.handed_out()
-        return data
-
-    async def end_in_turn(self) -> None:
-        """Wait for the turn to end, once."""
-        if self.take_turn is not None:
-            take_turn, self.take_turn = self.take_turn, None
-            await take_turn()
-
-    async def _receive(self, max_bytes: int | None) -> bytes:
         # Between two reads trio-websocket lets nobody else have a turn, so it gets little at once.
         try:
             data = await self._stream.receive_some(min(max_bytes or _MOUTHFUL, _MOUTHFUL))
@@ -101,14 +78,11 @@ class WatchedStream:
         return data
 
     async def send_all(self, data: bytes) -> None:
-        self.is_sending = True
         try:
             await self._stream.send_all(data)
         except trio.BrokenResourceError:
             self._end()
             raise
-        finally:
-            self.is_sending = False
 
     def _end(self) -> None:
         # With a whole head trio-websocket has made up its mind already, and will say what it makes of the end.
@@ -139,3 +113,47 @@ class WatchedStream:
 
     def close(self) -> None:
         self._stream.close()
+
+
+class HeldStream(WatchedStream):
+    """One that stays: it is read at a pace, its end is told in turn, and more than one may send."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
+        self._turn = trio.Lock()  # to send: trio-websocket's own does not know of who takes leave
+        self._pace: Pace | None = None
+        self._take_turn: Callable[[], Awaitable[None]] | None = None  # before its end is known
+
+    def settle_down(self, pace: Pace, take_turn: Callable[[], Awaitable[None]]) -> None:
+        """From now on read at *pace*, and *take_turn* before the end is known."""
+        self._pace, self._take_turn = pace, take_turn
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._pace is not None:
+            await self._pace.wait()
+        try:
+            data = await super().receive_some(max_bytes)
+        except trio.BrokenResourceError:
+            await self.end_in_turn()
+            raise
+        if self._pace is not None:
+            if not data:
+                await self.end_in_turn()
+            self._pace.handed_out()
+        return data
+
+    async def end_in_turn(self) -> None:
+        """Wait for the turn to end, once."""
+        if self._take_turn is not None:
+            take_turn, self._take_turn = self._take_turn, None
+            await take_turn()
+
+    async def send_all(self, data: bytes) -> None:
+        try:
+            self._turn.acquire_nowait()  # a plain acquire lets the loop come round, at each of the messages
+        except trio.WouldBlock:
+            await self._turn.acquire()
+        try:
+            await super().send_all(data)
+        finally:
+            self._turn.release()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 from monitor.core import certificates
 from monitor.core.expectations import NO_EXPECTATIONS, Expectations
 from monitor.core.facts import observed
-from monitor.core.model import Verdict
 from monitor.net import ANY_ADDRESS, TLS
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from monitor.companion import Companion, Staying
     from monitor.core.heartbeats import Beat
+    from monitor.core.model import Verdict
     from monitor.core.ports import Clock, Mask
     from monitor.core.programs import Programs, Ran
     from monitor.net import Addressing, Closable, Datagrams, Echoes, Net, Secured, Stream, Vet
@@ -178,8 +178,6 @@ class Probe:
 
         For the end of a check that has nothing to complain about; of several certificates the first to end counts.
         """
-        if self.certificate_expires is None:
-            return Verdict.up()  # of nearly every probe without TLS, which need not ask what time it is
         return certificates.verdict(self.certificate_expires, self.started_at, warning)
 
     async def connect(

@@ -31,14 +31,13 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class Here(threading.local):
-    """Who drives in this thread, and which coroutine is being stepped at this moment."""
+class _Here(threading.local):
+    """Which coroutine is being stepped in this thread at this moment."""
 
-    reactor: Reactor | None = None
     driven: Driven | None = None
 
 
-here = Here()
+_here = _Here()
 
 
 async def _alone(wait: Wait, connection: Connection, work: Work) -> Any:
@@ -57,7 +56,7 @@ def readable(connection: Connection, work: Work = _nothing, undriven: Undriven =
     before any of them goes on: OpenSSL and Python empty each other's caches, so they should not take turns (decision
     16). Who is not waits and works by *undriven*.
     """
-    driven = here.driven
+    driven = _here.driven
     if driven is None:
         return undriven(trio.lowlevel.wait_readable, connection, work)
     driven.watch(connection, select.EPOLLIN, work)
@@ -66,7 +65,7 @@ def readable(connection: Connection, work: Work = _nothing, undriven: Undriven =
 
 def writable(connection: Connection, undriven: Undriven = _alone) -> Awaitable[None]:
     """Wait until there is room for something to send, or the outcome of a connect; all else as `readable`."""
-    driven = here.driven
+    driven = _here.driven
     if driven is None:
         return undriven(trio.lowlevel.wait_writable, connection, _nothing)
     driven.watch(connection, select.EPOLLOUT, _nothing)
@@ -75,7 +74,7 @@ def writable(connection: Connection, undriven: Undriven = _alone) -> Awaitable[N
 
 async def by_trio(async_fn: Callable[[*Ts], Awaitable[T]], *args: *Ts) -> T:
     """Await `async_fn(*args)`, which waits for anything but a socket; return what it returns, raise what it raises."""
-    driven = here.driven
+    driven = _here.driven
     if driven is None:
         return await async_fn(*args)
     driven.errand = functools.partial(async_fn, *args)
@@ -137,14 +136,14 @@ class Driven:
 
     def step(self, value: Any = None, error: BaseException | None = None) -> None:
         """Go on to the next wait, or to the end."""
-        before, here.driven = here.driven, self
+        before, _here.driven = _here.driven, self
         try:
             strange = self._coroutine.send(value) if error is None else self._coroutine.throw(error)
         except StopIteration:
             self._end()
             return
         finally:
-            here.driven = before
+            _here.driven = before
         if strange is None:
             return
         if isinstance(error, _StrayWaitError):

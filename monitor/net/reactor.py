@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import trio
 
-from monitor.net.driven import Driven, here
+from monitor.net.driven import Driven
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -31,11 +31,12 @@ _AT_ONCE = 16  # probes that the pilot steps before other tasks have their turn,
 
 
 def drive(coroutine: Coroutine[Any, Any, None], *, timeout: float, deadline: float) -> Awaitable[None]:
-    """Step *coroutine* to its end; at the *deadline*, *timeout* seconds from now on Trio's clock, it is closed.
+    """Step *coroutine* to its end; at the *deadline* on Trio's clock it is closed.
 
-    It must let no exception out. What it waits for stands above. Raises only Cancelled.
+    That is *timeout* seconds after a moment in this same step of the task: who begins later with the same timeout must
+    not be due earlier. The coroutine must let no exception out. What it waits for stands above. Raises only Cancelled.
     """
-    reactor = here.reactor or _new_reactor()
+    reactor = _reactor_of_this_run()
     return _in_a_scope(coroutine, deadline) if reactor is None else reactor.drive(coroutine, timeout, deadline)
 
 
@@ -78,26 +79,25 @@ class Reactor:
             del due[driven]
 
     async def _pilot(self) -> NoReturn:
-        try:
+        with self.epoll:
             while True:
                 await trio.lowlevel.wait_readable(self.epoll)
                 self._step_who_is_ready()
-        finally:  # the run is over
-            here.reactor = None
-            self.epoll.close()
 
     def _step_who_is_ready(self) -> None:
-        ready: list[Driven] = []
+        ready: dict[Driven, None] = {}  # in order, and each once: an old socket may be told of by the same number
         for fd, _ in self.epoll.poll(0, _AT_ONCE):
             driven = self.by_fd.get(fd)
-            if driven is None:
+            if driven is None or driven in ready:
                 continue  # its socket is closed; a process that was just forked still has it
             if driven.is_parked:
                 driven.do_work()
-                ready.append(driven)
+                ready[driven] = None
             else:
                 driven.ignore()  # it is on an errand; when it waits again, it watches again
         for driven in ready:
+            if not driven.is_parked:
+                continue  # who was stepped before it has cancelled its task
             driven.go_on()
             if driven.is_over or driven.errand is not None:
                 driven.wake()
@@ -135,12 +135,20 @@ async def _on_errand(driven: Driven, errand: Callable[[], Awaitable[Any]]) -> No
         driven.step(value)
 
 
-def _new_reactor() -> Reactor | None:
-    """That of this run; None where there are no epoll sets, as elsewhere than on Linux, or no descriptor for one."""
+def _reactor_of_this_run() -> Reactor | None:
+    """None where there are no epoll sets, as elsewhere than on Linux, or no descriptor is left for one."""
+    try:
+        return _reactor.get()
+    except LookupError:
+        pass
     if not hasattr(select, "epoll"):
         return None
     try:
-        here.reactor = Reactor()
+        reactor = Reactor()
     except OSError:
         return None
-    return here.reactor
+    _reactor.set(reactor)
+    return reactor
+
+
+_reactor: trio.lowlevel.RunVar[Reactor] = trio.lowlevel.RunVar("reactor")

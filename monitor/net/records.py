@@ -37,7 +37,7 @@ class Records:
 
     @property
     def holds_some(self) -> bool:
-        """Has something come that was not read yet, or only in part?"""
+        """Has something come that was not read yet, or perhaps only in part?"""
         return self._is_partly_read or self._incoming.pending > 0
 
     def feed(self) -> None:

@@ -106,7 +106,7 @@ class SocketStream:
         if records is not None and records.owes:
             await self._pay(records)
         receive = functools.partial(self._socket.recv if records is None else records.opened, max_bytes or CHUNK)
-        # Else nothing can have come yet: a look would only cost a system call and an exception.
+        # After a request nothing can have come yet: a look would only cost a system call and an exception.
         look_first = not self._answer_due or (records is not None and records.holds_some)
         self._answer_due = False
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import trio
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.probes import Handler
+
+    from monitor.api import Probe, Verdict
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback has one address")
 
@@ -168,3 +170,19 @@ async def test_the_monitors_own_trouble_makes_none_fail(nursery: trio.Nursery) -
 def test_a_proxy_connects_by_itself() -> None:
     with pytest.raises(OptionError, match="expected no proxy beside addresses"):
         Http(url="http://shop.test/", addresses="all", proxy="http://proxy.test:3128")
+
+
+class Counted(Http):
+    """Somebody's own: it does more than `http` around each probe."""
+
+    probes: ClassVar[int] = 0
+
+    async def probe(self, probe: Probe) -> Verdict:
+        type(self).probes += 1
+        return await super().probe(probe)
+
+
+async def test_a_class_that_somebody_derives_probes_once_for_all(nursery: trio.Nursery) -> None:
+    port, ips = await serve_at(nursery, OK, OK)
+    found = await look(Counted(url=f"http://shop.test:{port}/", addresses="all"), net=net(ips))
+    assert (found.status, len(found.facts["addresses"]), Counted.probes) == ("up", 2, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,16 @@ import pytest
 import trio
 import trio_websocket
 from support.ports import TrioClock
-from support.probes import endpoint, look
+from support.probes import endpoint, look, serve
 from support.watching import Watch
 from test_tls import CA, ca_file, context
 
 from checks.websocket import WebSocket
 from checks.websocket_steps import Step
+from checks.wire import HeldStream
 from monitor.core.quantities import Duration, Expression
 from monitor.net.sockets import SocketNet
+from monitor.net.stream import SocketStream
 
 __all__ = ["ca_file"]  # a fixture
 if TYPE_CHECKING:
@@ -161,3 +164,25 @@ async def test_messages_of_bytes_and_of_json(nursery: trio.Nursery) -> None:
         assert (seen.status, seen.facts["messages"]) == ("up", 2), seen.reason
         checkers.cancel_scope.cancel()
     assert server.heard == [b"\x00\xff\x10", '{"op": "subscribe", "id": 7}']
+
+
+async def test_two_that_send_at_once_to_who_does_not_read_wait_for_each_other(nursery: trio.Nursery) -> None:
+    """Such as a pong and a goodbye, of which trio-websocket does not know."""
+    size, came, reads = 4_000_000, bytearray(), trio.Event()  # more than there is room for
+
+    async def late(stream: trio.SocketStream) -> None:
+        await reads.wait()
+        async for data in stream:
+            came.extend(data)
+
+    port = await serve(nursery, late)
+    with socket.create_connection(("127.0.0.1", port)) as ours:
+        ours.setblocking(False)
+        held = HeldStream(SocketStream(ours, "127.0.0.1"))
+        async with trio.open_nursery() as sending:
+            for letter in (b"a", b"b"):
+                sending.start_soon(held.send_all, letter * size)
+            await trio.testing.wait_all_tasks_blocked()
+            reads.set()
+    await trio.testing.wait_all_tasks_blocked(0.1)
+    assert bytes(came) in (b"a" * size + b"b" * size, b"b" * size + b"a" * size)

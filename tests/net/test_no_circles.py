@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +32,10 @@ async def says_junk(stream: trio.SocketStream) -> None:
     await stream.send_all(b"junk, and no hello")
 
 
+async def resets(stream: trio.SocketStream) -> None:
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
 @pytest.mark.parametrize(
     ("scheme", "server", "code"),
     [
@@ -37,6 +43,7 @@ async def says_junk(stream: trio.SocketStream) -> None:
         ("http", answers(b"junk\r\n\r\n"), "protocol"),
         ("http", answers(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"), "protocol"),
         ("http", mute, "timeout"),
+        ("http", resets, "connect"),
         ("http", None, "connect"),
         ("https", says_junk, "tls"),
         ("ws", answers(b"junk\r\n\r\n"), "protocol"),

@@ -138,6 +138,55 @@ async def test_who_waits_gets_what_came_of_the_work(pair: Pair, is_driven: bool)
     assert (await driven(work) if is_driven else [await work()]) == [b"12"]
 
 
+@linux
+@pytest.mark.parametrize("reads", [1, 2])
+async def test_a_number_that_stands_for_two_sockets_is_told_of_once(pair: Pair, reads: int) -> None:
+    """What is closed while a forked process has it open is still told of, by a number that is another's by now."""
+    ours, theirs = pair
+    with contextlib.ExitStack() as stack:
+        late, peer = map(stack.enter_context, socket.socketpair())
+        late.setblocking(False)
+
+        async def work() -> list[bytes]:
+            theirs.send(b"x")
+            await readable(ours)
+            number = ours.fileno()
+            stack.callback(os.close, os.dup(number))
+            ours.close()
+            os.dup2(late.fileno(), number)
+            with socket.socket(fileno=number) as new:
+                new.setblocking(False)
+                peer.send(b"12")
+                return [await readable(new, partial(new.recv, 1)) for _ in range(reads)]
+
+        assert await driven(work) == [[b"1", b"2"][:reads]]
+
+
+@linux
+async def test_who_goes_on_may_cancel_another_who_was_to_go_on(pair: Pair) -> None:
+    ours, theirs = pair
+    scopes = [trio.CancelScope(), trio.CancelScope()]
+    came: list[int] = []
+
+    async def work(number: int) -> None:
+        with socket.socket(fileno=ours.dup().detach()) as mine:
+            await readable(mine)
+            came.append(number)
+            scopes[1 - number].cancel()
+
+    async def begin(number: int) -> None:
+        with scopes[number]:
+            await driven(partial(work, number))
+
+    async with trio.open_nursery() as nursery:
+        for number in (0, 1):
+            nursery.start_soon(begin, number)
+        await trio.testing.wait_all_tasks_blocked()
+        theirs.send(b"x")
+    assert len(came) == 1
+    assert await driven(partial(by_trio, trio.sleep, 0)) == [None]
+
+
 async def test_a_socket_with_the_number_of_one_that_was_closed_is_watched_again(nursery: trio.Nursery) -> None:
     port = await serve(nursery, answers(http(200)))
     url = f"http://127.0.0.1:{port}/"
