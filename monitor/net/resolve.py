@@ -98,7 +98,7 @@ class Resolver:
         await by_trio(look_up.done.wait)
         trace.own_trouble = None
         match look_up.error:
-            case OSError() as error:
+            case OSError() | UnicodeError() as error:
                 raise from_lookup(error, host) from error
             case BaseException() as bug:
                 raise bug

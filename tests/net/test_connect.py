@@ -73,6 +73,7 @@ async def test_when_every_address_fails_the_first_is_named() -> None:
          "the name server did not answer or failed for now: it.example"),
         (socket.gaierror(socket.EAI_MEMORY, "x"), "unknown", "internal", "the machine has no free memory"),
         (OSError(24, "x"), "unknown", "internal", "the monitor has no free file descriptor"),
+        (UnicodeError("label too long"), "down", "dns", "not a valid host name: it.example"),
     ],
 )  # fmt: skip
 async def test_what_the_resolver_says(error: Exception, status: str, code: str, message: str) -> None:
