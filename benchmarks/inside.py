@@ -20,14 +20,8 @@ import trio
 
 from benchmarks.layers import Profile, Sampler, Spent
 from monitor.config.load import load
-from monitor.core.schedule import longest_first_wait
-from monitor.daemon import Daemon
-from monitor.limits import (
-    collect_no_garbage,
-    raise_descriptor_limit,
-    spare_first_results,
-    spare_what_is_loaded,
-)
+from monitor.daemon import Daemon, first_results_after, tend_garbage
+from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_what_is_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,12 +79,14 @@ async def watched(config: Config, began: float, warm_up: float, seconds: float) 
         await nursery.start(daemon.serve)
         ready = time.monotonic() - began
         spare_what_is_loaded()  # as `monitor run` does
-        first_results = longest_first_wait(float(config.enabled[0].interval), len(config.enabled)) + 1
-        await trio.sleep(first_results)
-        first = sorted(checker.lag for checker in daemon.lateness().values())
-        spare_first_results()
-        await trio.sleep(max(0.0, warm_up - first_results))
-        await watch.run(seconds)
+        first_results = first_results_after(config)
+        async with trio.open_nursery() as beside:
+            beside.start_soon(tend_garbage, first_results)
+            await trio.sleep(first_results)
+            first = sorted(checker.lag for checker in daemon.lateness().values())
+            await trio.sleep(max(0.0, warm_up - first_results))
+            await watch.run(seconds)
+            beside.cancel_scope.cancel()
         not_up = sum(record.health.state != "up" for record in daemon.records().values())
         missed = watch.missed
         stopping = time.monotonic()

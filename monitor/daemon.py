@@ -26,7 +26,13 @@ from monitor.core.tally import Tally
 from monitor.core.text import counted
 from monitor.engine import Engine
 from monitor.isolation.workers import Workers
-from monitor.limits import collect_no_garbage, raise_descriptor_limit, spare_first_results, spare_what_is_loaded
+from monitor.limits import (
+    collect_no_garbage,
+    collect_young,
+    raise_descriptor_limit,
+    spare_first_results,
+    spare_what_is_loaded,
+)
 from monitor.live import LiveFeed
 from monitor.net.sockets import SocketNet
 from monitor.notify import Notifier
@@ -96,19 +102,25 @@ async def _run_until_signal(config: Config, reload: Read, ready: Callable[[str],
                 spare_what_is_loaded()
                 ready(url)
                 with watched(clock, count=daemon.tally.stalled, give_up=give_up):
-                    async with notifier.ready(daemon.summary):
-                        await _spare_what_stays(daemon)
+                    async with notifier.ready(daemon.summary), trio.open_nursery() as beside:
+                        beside.start_soon(tend_garbage, first_results_after(config))
                         await daemon.stopping.wait()
+                        beside.cancel_scope.cancel()
 
 
-async def _spare_what_stays(daemon: Daemon) -> None:
-    """Spare the garbage collector's rounds the first results as well."""
-    enabled = daemon.config.enabled
-    first_results = max((longest_first_wait(each.interval, len(enabled)) for each in enabled), default=0.0)
-    with trio.move_on_after(first_results + 1):
-        await daemon.stopping.wait()
-        return
-    spare_first_results()
+def first_results_after(config: Config) -> float:
+    """Seconds from the start until every endpoint has been probed."""
+    enabled = config.enabled
+    return max((longest_first_wait(each.interval, len(enabled)) for each in enabled), default=0.0) + 1
+
+
+async def tend_garbage(first_results: float) -> None:
+    """Spare the garbage collector's rounds the first results, too, that are there after so many seconds."""
+    await trio.sleep(first_results)
+    if spare_first_results():
+        while True:
+            await trio.sleep(1)
+            collect_young()
 
 
 @contextlib.asynccontextmanager

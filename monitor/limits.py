@@ -9,6 +9,8 @@ import resource
 _OTHERS = 700  # files that are open beside those of probes: clients of the page, alerts under way, the database
 _ROUND = 25_000  # objects more than at the last round of the garbage collector
 _ROUNDS_OF_ELDERS = 1, 60  # rounds more than so many before one over what they left, and of those before one over all
+_MANY = 300_000  # objects: a round over so many stops the loop for 0.15 s
+_OF_MANY = 50_000, 1, 3600  # the same three where rounds come by the clock, one a second
 
 
 def raise_descriptor_limit() -> None:
@@ -56,11 +58,27 @@ def spare_what_is_loaded() -> None:
     gc.enable()
 
 
-def spare_first_results() -> None:
+def spare_first_results() -> bool:
     """Take what was made since then out of the rounds as well: what follows takes its place, one by one.
 
     Without a round over all of it, which stops the loop for 1.6 s with fifty thousand endpoints. What garbage there may
     be in it stays, so this is not to be called time and again.
+
+    Is it so much that `collect_young` should be called every second from now on? Python counts what is made less what
+    goes. While results take the place of others that is nothing, until a round comes after all and goes over a whole
+    interval's at once, with fifty thousand endpoints for a second. Then there is one over everything once an hour at
+    most.
     """
     gc.collect(1)
+    before = gc.get_freeze_count()
     gc.freeze()
+    gc.collect()  # of nothing: the rounds are counted anew
+    are_many = gc.get_freeze_count() - before > _MANY
+    if are_many:
+        gc.set_threshold(*_OF_MANY)
+    return are_many
+
+
+def collect_young() -> None:
+    """Have a round over what was made since the last: 10 ms for a thousand results."""
+    gc.collect(1)

@@ -1,0 +1,49 @@
+"""The garbage collector's rounds, where there are very many results."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from monitor.daemon import tend_garbage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Circle:
+    """Refers to itself, so that only the collector can take it away."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture
+def _no_rounds_of_its_own() -> Iterator[None]:
+    rounds = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*rounds)
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_rounds_of_its_own")
+@pytest.mark.parametrize("results", [10, 400_000])
+async def test_rounds_come_by_the_clock_where_there_are_many_results(
+    autojump_clock: trio.testing.MockClock, results: int
+) -> None:
+    kept = [[each] for each in range(results)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tend_garbage, 60.0)
+        await trio.sleep(60.5)
+        dropped = weakref.ref(Circle())
+        await trio.sleep(2)
+        assert (dropped() is None) == (len(kept) > 1000)
+        nursery.cancel_scope.cancel()
