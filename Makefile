@@ -35,7 +35,7 @@ bench: $(BENCH_VENV)/.benches  ## what it costs, beside its peers; some ten minu
 	$(BENCH_VENV)/bin/python -m benchmarks.run $(ARGS)
 
 bench-scale: $(BENCH_VENV)/.benches  ## ten minutes at 1,000 probes a second, 50,000 and 100,000 endpoints
-	$(BENCH_VENV)/bin/python -m benchmarks.run scale $(ARGS)
+	$(BENCH_VENV)/bin/python -m benchmarks.run endurance scale $(ARGS)
 
 bench-face: $(BENCH_VENV)/.benches  ## 1,000 endpoints, 20 live pages: how long a page takes, and how late probes are then
 	$(BENCH_VENV)/bin/python -m benchmarks.face $(ARGS)

@@ -25,6 +25,7 @@ _PARTS = {
     "daemon": "The daemon, 1,000 endpoints every second",
     "memory": "Memory",
     "startup": "Starting",
+    "endurance": "Ten minutes at 1,000 probes a second",
     "scale": "Scale",
     "soak": "200,000 probes, good and hostile mixed",
 }
