@@ -1,4 +1,4 @@
-"""The garbage collector's rounds, where there are very many results."""
+"""What the garbage collector is spared, and its rounds where there are very many results."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from monitor.daemon import tend_garbage
+from monitor.limits import spare_first_results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,16 @@ def _no_rounds_of_its_own() -> Iterator[None]:
     gc.unfreeze()
     gc.set_threshold(*rounds)
     gc.enable()
+
+
+@pytest.mark.usefixtures("_no_rounds_of_its_own")
+def test_what_stays_is_spared_and_what_was_dropped_just_before_is_not_kept() -> None:
+    results = [Circle() for _ in range(100)]
+    dropped = weakref.ref(Circle())
+    before = gc.get_freeze_count()
+    assert not spare_first_results()
+    assert dropped() is None
+    assert gc.get_freeze_count() >= before + len(results)
 
 
 @pytest.mark.usefixtures("_no_rounds_of_its_own")

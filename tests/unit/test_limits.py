@@ -1,15 +1,13 @@
-"""How many open files are enough, and what the garbage collector is spared."""
+"""How many open files are enough."""
 
 from __future__ import annotations
 
-import gc
 import resource
-import weakref
 from typing import TYPE_CHECKING
 
 import pytest
 
-from monitor.limits import spare_first_results, spare_what_is_loaded, too_few_descriptors
+from monitor.limits import too_few_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,29 +33,3 @@ def test_connections_that_are_held_need_files(limit: int) -> None:
 
 def test_who_holds_nothing_is_not_told(limit: int) -> None:
     assert too_few_descriptors(held=0, probes=100_000) is None
-
-
-class Circle:
-    """Refers to itself, so that only the collector can take it away."""
-
-    def __init__(self) -> None:
-        self.itself = self
-
-
-@pytest.fixture
-def _collector() -> Iterator[None]:
-    rounds = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*rounds)
-
-
-@pytest.mark.usefixtures("_collector")
-def test_what_stays_is_spared_and_what_was_dropped_just_before_is_not_kept() -> None:
-    spare_what_is_loaded()
-    results = [Circle() for _ in range(100)]
-    dropped = weakref.ref(Circle())
-    before = gc.get_freeze_count()
-    assert not spare_first_results()
-    assert dropped() is None
-    assert gc.get_freeze_count() >= before + len(results)
